@@ -1,0 +1,26 @@
+"""Sign-in required everywhere, told to htmx in its own way."""
+
+from collections.abc import Callable
+
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase
+from django_htmx.http import HttpResponseClientRedirect
+
+
+class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):
+    """Require a sign-in everywhere, and show the sign-in form as a whole page.
+
+    htmx follows an ordinary redirect, so a session that expires would put the sign-in form
+    inside whatever element was refreshing.
+    """
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
+        response = super().handle_no_permission(request, view_func)
+        if not request.htmx:
+            return response
+        page = request.htmx.current_url_abs_path or "/"
+        login_url = self.get_login_url(view_func)
+        return HttpResponseClientRedirect(redirect_to_login(page, login_url).url)
