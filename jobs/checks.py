@@ -1,0 +1,1 @@
+"""System checks: configuration mistakes, each with what to do about it."""

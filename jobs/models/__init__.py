@@ -1,0 +1,28 @@
+"""What is stored, and the questions asked of it."""
+
+from jobs.models.alert import Alert
+from jobs.models.connection import Connection, split_addresses
+from jobs.models.fields import EncryptedTextField, UndecryptableError
+from jobs.models.history import JobEvent, Snapshot
+from jobs.models.job import BulkWriteJob, FieldMapping, Outcome, Resource
+from jobs.models.machine import Heartbeat, SharedToken
+from jobs.models.result import Result, ResultFile, SkipReason
+
+__all__ = [
+    "Alert",
+    "BulkWriteJob",
+    "Connection",
+    "EncryptedTextField",
+    "FieldMapping",
+    "Heartbeat",
+    "JobEvent",
+    "Outcome",
+    "Resource",
+    "Result",
+    "ResultFile",
+    "SharedToken",
+    "SkipReason",
+    "Snapshot",
+    "UndecryptableError",
+    "split_addresses",
+]

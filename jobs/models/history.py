@@ -1,0 +1,68 @@
+"""What was seen of a job and what happened to it, oldest first."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+
+from jobs.models.job import BulkWriteJob, CountsMixin, Outcome
+
+
+class Snapshot(CountsMixin):
+    """One state of a job as Zoho reported it.
+
+    A poll that finds the state unchanged only moves `last_seen_at` and counts in `polls`.
+    """
+
+    job = models.ForeignKey(BulkWriteJob, on_delete=models.CASCADE, related_name="snapshots")
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    polls = models.PositiveIntegerField(default=1)
+    status = models.CharField(max_length=100, blank=True)
+    status_raw = models.CharField(max_length=100, blank=True)
+    outcome = models.CharField(max_length=20, choices=Outcome.choices)
+    digest = models.CharField(max_length=64)
+    raw = models.TextField()
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.status_raw} at {self.first_seen_at}"
+
+    @property
+    def lasted(self) -> timedelta:
+        """How long this state was seen for, at least."""
+        return self.last_seen_at - self.first_seen_at
+
+
+class JobEvent(models.Model):
+    """One thing that happened to a job, other than a new state of it."""
+
+    class Kind(models.TextChoices):
+        TRACKED = "tracked", "Registered"
+        OUTCOME = "outcome", "Outcome"
+        POLL_FAILED = "poll_failed", "Polling failed"
+        POLL_RECOVERED = "poll_recovered", "Polling works again"
+        BLOCKED = "blocked", "Blocked"
+        REFRESHED = "refreshed", "Refresh asked for"
+        CONTRADICTION = "contradiction", "Contradiction"
+        RESULT = "result", "Result file"
+        DOWNLOADED = "downloaded", "Downloaded"
+        ALERT = "alert", "Alert"
+
+    job = models.ForeignKey(BulkWriteJob, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    text = models.CharField(max_length=500, blank=True)
+    excerpt = models.TextField(blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["at", "pk"]
+        indexes = [models.Index(fields=["job", "at"], name="event_of_job")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.text}"

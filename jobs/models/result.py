@@ -1,0 +1,131 @@
+"""The result that Zoho offers when a job ends, and our own copy of it."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from jobs.models.job import BulkWriteJob, Resource
+
+
+class RowCountsMixin(models.Model):
+    """Rows of a result by their STATUS. Null until the file was read."""
+
+    added_rows = models.PositiveBigIntegerField(null=True)
+    updated_rows = models.PositiveBigIntegerField(null=True)
+    skipped_rows = models.PositiveBigIntegerField(null=True)
+    unprocessed_rows = models.PositiveBigIntegerField(null=True)
+    other_rows = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class ResultQuerySet(models.QuerySet["Result"]):
+    def due(self, now: datetime) -> Self:
+        """Results to fetch now that no worker is fetching, the longest waiting first."""
+        return self.filter(
+            Q(lease_until=None) | Q(lease_until__lte=now),
+            state=Result.State.PENDING,
+            next_attempt_at__lte=now,
+        ).order_by("next_attempt_at")
+
+
+def archive_path(result: "Result", file_name: str) -> str:
+    """Where a result's ZIP is kept, below the private storage; Zoho's names have no say in it."""
+    job = result.job
+    return f"results/{job.connection_id}/{job.zoho_job_id[-3:]}/{job.zoho_job_id}.zip"
+
+
+class Result(RowCountsMixin):
+    """The result ZIP of one job.
+
+    States:  pending -> archived  fetched, kept and analysed
+             pending -> expired   Zoho no longer has it
+             pending -> refused   it lies where no token may be sent, or is too large
+             pending -> failed    it could not be fetched or is no result file
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Being fetched"
+        ARCHIVED = "archived", "Kept"
+        EXPIRED = "expired", "No longer at Zoho"
+        REFUSED = "refused", "Refused"
+        FAILED = "failed", "Failed"
+
+    job = models.OneToOneField(BulkWriteJob, on_delete=models.CASCADE, related_name="result")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    archive = models.FileField(upload_to=archive_path, max_length=300, blank=True)
+    size = models.PositiveBigIntegerField(null=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    fetched_at = models.DateTimeField(null=True)
+    warnings = models.JSONField(default=list)
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    error = models.JSONField(null=True)
+
+    objects = ResultQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(state="pending"), name="result_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Result of {self.job_id}: {self.state}"
+
+    @property
+    def is_archived(self) -> bool:
+        return self.state == self.State.ARCHIVED
+
+
+class ResultFile(RowCountsMixin):
+    """One CSV of a result ZIP."""
+
+    result = models.ForeignKey(Result, on_delete=models.CASCADE, related_name="files")
+    resource = models.ForeignKey(
+        Resource, null=True, on_delete=models.SET_NULL, related_name="result_files"
+    )
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=255)
+    size = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField(null=True)
+    columns = models.JSONField(default=list)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["result", "position"], name="file_unique_in_result"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SkipReason(models.Model):
+    """One error code on one field, and the rows of one result file that it hit.
+
+    `samples`: the first rows it hit, as `[{"row": 7, "values": ["…", …]}, …]`, the values in the
+    order of the file's `columns`, row 1 being the first below the header.
+    """
+
+    file = models.ForeignKey(ResultFile, on_delete=models.CASCADE, related_name="reasons")
+    code = models.CharField(max_length=100)
+    field = models.CharField(max_length=255, blank=True)
+    rows = models.PositiveBigIntegerField()
+    samples = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-rows", "code", "field"]
+        constraints = [
+            models.UniqueConstraint(fields=["file", "code", "field"], name="reason_unique_in_file"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code}-{self.field}" if self.field else self.code
