@@ -1,0 +1,225 @@
+"""What is worth telling, to whom: rows of the outbox, and how they leave it."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email.utils import make_msgid
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome, SkipReason
+from jobs.services import reasons, wording
+from jobs.services.outcomes import FAILED_STATUSES, ResourceState, Verdict
+
+logger = logging.getLogger(__name__)
+
+# How long an alert waits for the result file, which tells why rows were skipped.
+HOLD_FOR_RESULT = timedelta(seconds=90)
+
+LEASE = timedelta(minutes=2)
+RETRY_BASE = timedelta(seconds=30)
+RETRY_MAX = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(hours=48)
+SEND_AT_ONCE = 20
+
+
+def make_alert(
+    kind: Alert.Kind,
+    text: str,
+    *,
+    connection: Connection,
+    job: BulkWriteJob | None,
+    about: str,
+    at: datetime,
+    hold: timedelta,
+) -> Alert:
+    """An outbox row for one fact, not stored yet. It is not sent before `hold` has passed."""
+    return Alert(
+        kind=kind,
+        text=text[:500],
+        connection=connection,
+        job=job,
+        about=about[:100],
+        created_at=at,
+        next_attempt_at=at + hold,
+        message_id=make_msgid(domain="bulkwatch.invalid"),
+    )
+
+
+def write(alerts: Sequence[Alert]) -> None:
+    """Store alerts; a fact that was told before is left as it is."""
+    Alert.objects.bulk_create(alerts, ignore_conflicts=True)
+
+
+def fact_of_end(
+    job: BulkWriteJob, verdict: Verdict, resources: Sequence[ResourceState]
+) -> tuple[Alert.Kind, str] | None:
+    """The one thing worth telling about how a job ended, the gravest first; None if all is well."""
+    failed = [item.name for item in resources if item.status in FAILED_STATUSES]
+    skipped = [item.name for item in resources if item.status == "SKIPPED"]
+    if verdict.outcome == Outcome.FAILED:
+        return Alert.Kind.FAILED, wording.verdict_sentence(job)
+    if verdict.outcome == Outcome.SKIPPED:
+        return Alert.Kind.SKIPPED, wording.verdict_sentence(job)
+    if verdict.outcome == Outcome.NOTHING_IMPORTED:
+        return Alert.Kind.NOTHING_IMPORTED, wording.verdict_sentence(job)
+    if failed:
+        return Alert.Kind.FAILED, f"The part for {', '.join(failed)} failed."
+    if skipped:
+        return Alert.Kind.SKIPPED, f"The part for {', '.join(skipped)} was skipped."
+    if verdict.over_threshold:
+        return Alert.Kind.SKIP_THRESHOLD, (
+            f"{wording.verdict_sentence(job)} The limit is {job.threshold_percent} %."
+        )
+    return None
+
+
+def release_held(job_id: int) -> None:
+    """Send a job's waiting alerts now: its result file has been read, or never will be."""
+    Alert.objects.filter(job_id=job_id, state=Alert.State.PENDING, attempts=0).update(
+        next_attempt_at=timezone.now()
+    )
+
+
+def deliver_due() -> int:
+    """Send the alerts that are due; return how many went out.
+
+    Each is claimed by a lease first and marked right after the mail server took it: a crash in
+    between, and nothing else, can send a mail twice, and then under the same Message-ID.
+    """
+    sent = 0
+    for pk in Alert.objects.due(timezone.now()).values_list("pk", flat=True)[:SEND_AT_ONCE]:
+        now = timezone.now()
+        if not Alert.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
+            continue
+        alert = Alert.objects.select_related("connection", "job__connection").get(pk=pk)
+        sent += _deliver(alert)
+    return sent
+
+
+def _deliver(alert: Alert) -> bool:
+    recipients = alert.job.recipients if alert.job else alert.connection.recipients
+    alert.recipients = recipients
+    alert.lease_until = None
+    if not recipients:
+        alert.state = Alert.State.NO_RECIPIENT
+        alert.error = "No recipient is named for this job or its connection."
+        _close(alert, alert.error)
+        return False
+    alert.attempts += 1
+    try:
+        message = compose(alert, recipients)
+        alert.subject = message.subject[:300]
+        message.send()
+    except Exception as error:  # noqa: BLE001 - smtplib, sockets and backends raise many kinds
+        _failed(alert, error)
+        return False
+    alert.state, alert.sent_at, alert.error = Alert.State.SENT, timezone.now(), ""
+    _close(alert, f"{alert.get_kind_display()}: mail sent to {', '.join(recipients)}")
+    return True
+
+
+def _failed(alert: Alert, error: Exception) -> None:
+    now = timezone.now()
+    alert.error = f"The mail could not be sent: {error or type(error).__name__}"[:500]
+    logger.warning("Alert %s: %s", alert.pk, alert.error)
+    if now - alert.created_at >= GIVE_UP_AFTER:
+        alert.state = Alert.State.FAILED
+        _close(alert, f"Given up. {alert.error}")
+        return
+    wait = min(RETRY_BASE * 2 ** min(alert.attempts - 1, 10), RETRY_MAX)
+    alert.next_attempt_at = now + wait
+    alert.save()
+
+
+@transaction.atomic
+def _close(alert: Alert, text: str) -> None:
+    alert.next_attempt_at = None
+    alert.save()
+    if alert.job is not None:
+        JobEvent.objects.create(
+            job=alert.job, at=timezone.now(), kind=JobEvent.Kind.ALERT, text=text[:500]
+        )
+
+
+def retry(alert: Alert) -> None:
+    """Try an alert again at once, also one that was given up or had nobody to go to."""
+    Alert.objects.filter(pk=alert.pk).exclude(state=Alert.State.SENT).update(
+        state=Alert.State.PENDING, next_attempt_at=timezone.now(), lease_until=None
+    )
+
+
+def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
+    """The mail of an alert, text and HTML: verdict, counts, three top reasons, who, a link."""
+    job = alert.job
+    context = {
+        "alert": alert,
+        "job": job,
+        "connection": alert.connection,
+        "site_url": settings.SITE_URL,
+        "verdict": wording.verdict_sentence(job) if job else "",
+        "counts": wording.counts_of(job) if job else None,
+        "skip_percent": wording.percent(job.skip_ratio) if job else "",
+        "reasons": top_reasons(job, 3) if job else [],
+    }
+    # A line break in a name must not become a header of its own.
+    subject = " ".join(_subject(alert).split())
+    message = EmailMultiAlternatives(
+        subject=subject,
+        body=render_to_string("mail/alert.txt", context),
+        to=list(recipients),
+        headers={
+            "Message-ID": alert.message_id,
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+        },
+    )
+    message.attach_alternative(render_to_string("mail/alert.html", context), "text/html")
+    return message
+
+
+def _subject(alert: Alert) -> str:
+    job = alert.job
+    if job is None:
+        return f"[Bulkwatch] {alert.get_kind_display()}: {alert.connection.name}"
+    what = alert.get_kind_display()
+    if alert.kind == Alert.Kind.SKIP_THRESHOLD:
+        what = f"{wording.percent(job.skip_ratio)} skipped"
+    named = " · ".join(
+        dict.fromkeys(part for part in (job.modules, job.label or job.file_names) if part)
+    )
+    return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
+
+
+def top_reasons(job: BulkWriteJob, number: int) -> list[dict[str, object]]:
+    """`[{"code", "field", "rows", "meaning", "what_to_do"}, …]`, most rows first."""
+    hit = SkipReason.objects.filter(file__result__job=job).order_by("-rows", "code", "field")
+    return [
+        {
+            "code": reason.code,
+            "field": reason.field,
+            "rows": reason.rows,
+            "meaning": reasons.describe(reason.code).meaning,
+            "what_to_do": reasons.describe(reason.code).what_to_do,
+        }
+        for reason in hit[:number]
+    ]
+
+
+def send_test_mail(recipient: str) -> None:
+    """Send a mail that says mails arrive. Raises what the mail server's refusal raises."""
+    message = EmailMultiAlternatives(
+        subject="[Bulkwatch] Test mail",
+        body=(
+            "This is a test mail from Bulkwatch. Alerts about failed and skipped imports will "
+            f"arrive the same way.\n\n{settings.SITE_URL}/\n"
+        ),
+        to=[recipient],
+        headers={"Auto-Submitted": "auto-generated"},
+        connection=get_connection(fail_silently=False),
+    )
+    message.send()

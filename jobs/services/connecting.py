@@ -1,0 +1,64 @@
+"""Connections to Zoho orgs: add or change one, test it, bring a blocked one back."""
+
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from jobs.models import Connection, UndecryptableError
+from jobs.services.access import CustomHostsForbiddenError, open_tokens, region_of
+from jobs.services.recording import error_as_json
+from jobs.zoho.errors import ZohoError, ZohoSignInError
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What came of a test: whether Zoho gave an access token, and in words what to do if not."""
+
+    ok: bool
+    message: str
+    resolution: str = ""
+
+
+def check_addresses(connection: Connection) -> None:
+    """Raise ValidationError where the connection's addresses cannot be used, saying why."""
+    try:
+        region_of(connection)
+    except (CustomHostsForbiddenError, ValueError) as error:
+        raise ValidationError(str(error)) from error
+
+
+def save(connection: Connection) -> None:
+    """Store a new or changed connection; a blocked one may be polled again with what is new.
+
+    Raises ValidationError for values that cannot be.
+    """
+    check_addresses(connection)
+    connection.full_clean()
+    connection.blocked_at = connection.resume_at = connection.last_error = None
+    connection.save()
+
+
+def test(connection: Connection) -> TestResult:
+    """Ask Zoho for an access token with the connection's secrets; no credit is spent on that.
+
+    A success unblocks the connection, a refusal that needs a person blocks it.
+    """
+    connections = Connection.objects.filter(pk=connection.pk)
+    try:
+        tokens = open_tokens(connection)
+        tokens.forget()
+        tokens.get()
+    except ZohoSignInError as error:
+        connections.update(
+            blocked_at=connection.blocked_at or timezone.now(), last_error=error_as_json(error)
+        )
+        return TestResult(False, str(error), error.resolution)
+    except ZohoError as error:
+        return TestResult(False, str(error), error.resolution)
+    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+        return TestResult(False, str(error))
+    connections.update(blocked_at=None, resume_at=None, last_error=None)
+    return TestResult(
+        True, "Zoho accepted the sign-in. Whether a job can be read shows with the first one."
+    )

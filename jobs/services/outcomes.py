@@ -1,0 +1,268 @@
+"""Statuses and counts -> outcome, skip ratio, warnings. Pure: no clock, no database, no network.
+
+A job that says COMPLETED may have written nothing: Zoho's own sample of a completed job adds 0
+rows and skips 100 of 100. So outcomes come from counts, and nothing that went wrong is good.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jobs.models import Outcome
+from jobs.zoho.payloads import is_terminal
+
+# What a database's BIGINT holds.
+LARGEST_COUNT = 2**63 - 1
+
+FAILED_STATUSES = frozenset({"FAILED", "FAILURE", "ABORTED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Zoho's counts of rows. None is absent, which is not 0."""
+
+    added: int | None = None
+    updated: int | None = None
+    skipped: int | None = None
+    total: int | None = None
+
+    @property
+    def are_absent(self) -> bool:
+        return self.added is self.updated is self.skipped is self.total is None
+
+    @property
+    def accounted(self) -> int:
+        """Rows that some count names; absent counts name none."""
+        return (self.added or 0) + (self.updated or 0) + (self.skipped or 0)
+
+    @property
+    def written(self) -> int | None:
+        """Rows now in the CRM: added + updated. None where that cannot be known.
+
+        One absent count is no reason not to know, where the other rows leave no room for it.
+        """
+        known = (self.added or 0) + (self.updated or 0)
+        if self.added is not None and self.updated is not None:
+            return known
+        if self.total is not None and self.accounted >= self.total:
+            return known
+        return known or None
+
+    @property
+    def unprocessed(self) -> int | None:
+        """total - added - updated - skipped where positive. None where that cannot be known."""
+        if self.total is None:
+            return None
+        rest = self.total - self.accounted
+        if rest <= 0:
+            return 0
+        return None if None in (self.added, self.updated, self.skipped) else rest
+
+    @property
+    def skip_ratio(self) -> float | None:
+        """skipped / total, from 0 to 1. None without both counts, or without rows."""
+        if self.skipped is None or not self.total:
+            return None
+        return min(self.skipped / self.total, 1.0)
+
+
+def add_up(parts: Iterable[Counts]) -> Counts:
+    """The sum over resources; a count is absent where it is absent in all of them."""
+    parts = list(parts)
+
+    def total(name: str) -> int | None:
+        present = [value for part in parts if (value := getattr(part, name)) is not None]
+        return min(sum(present), LARGEST_COUNT) if present else None
+
+    return Counts(total("added"), total("updated"), total("skipped"), total("total"))
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceState:
+    """What Zoho says of one resource."""
+
+    name: str
+    status: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What we make of a job.
+
+    `over_threshold`: the job, or one resource of it, reaches the skip threshold.
+    `resource_ended_badly`: a resource ended FAILED or SKIPPED, whatever the job says.
+    """
+
+    outcome: Outcome
+    counts: Counts
+    skip_ratio: float | None
+    over_threshold: bool
+    resource_ended_badly: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def needs_attention(self) -> bool:
+        if self.outcome in BAD_OUTCOMES:
+            return True
+        return self.outcome != Outcome.RUNNING and (
+            self.over_threshold or self.resource_ended_badly
+        )
+
+
+BAD_OUTCOMES = frozenset(
+    {Outcome.STUCK, Outcome.NOTHING_IMPORTED, Outcome.SKIPPED, Outcome.FAILED}
+)
+
+
+def has_ended(status: str, resources: Sequence[ResourceState]) -> bool:
+    """Whether Zoho is done: the job, and each of its resources that has a status, is terminal."""
+    return is_terminal(status) and all(
+        is_terminal(resource.status) for resource in resources if resource.status
+    )
+
+
+def judge(
+    status: str,
+    resources: Sequence[ResourceState],
+    *,
+    threshold_percent: int,
+    rows: Counts | None = None,
+    is_stuck: bool = False,
+) -> Verdict:
+    """The verdict on a job that Zoho reports as `status` (normalised) with these resources.
+
+    `rows` are the counts of the result file's rows; they settle what Zoho gave no counts for.
+    `is_stuck` says that nothing changed for longer than the connection allows.
+    """
+    counts = add_up(resource.counts for resource in resources)
+    judged = rows if counts.are_absent and rows is not None else counts
+    ratios = [judged.skip_ratio, *(resource.counts.skip_ratio for resource in resources)]
+    return Verdict(
+        outcome=_outcome(status, resources, judged, is_stuck),
+        counts=judged,
+        skip_ratio=judged.skip_ratio,
+        over_threshold=any(
+            ratio is not None and ratio > 0 and ratio * 100 >= threshold_percent
+            for ratio in ratios
+        ),
+        resource_ended_badly=any(_ended_badly(resource.status) for resource in resources),
+        warnings=tuple(_warnings(status, resources, counts, rows)),
+    )
+
+
+def _outcome(
+    status: str, resources: Sequence[ResourceState], counts: Counts, is_stuck: bool
+) -> Outcome:
+    if not has_ended(status, resources):
+        return Outcome.STUCK if is_stuck else Outcome.RUNNING
+    statuses = [resource.status for resource in resources]
+    if status in FAILED_STATUSES or _all(statuses, FAILED_STATUSES):
+        return Outcome.FAILED
+    if status == "SKIPPED" or _all(statuses, frozenset({"SKIPPED"})):
+        return Outcome.SKIPPED
+    if _all(statuses, FAILED_STATUSES | {"SKIPPED"}) and not counts.written:
+        return Outcome.FAILED
+    return _outcome_of_completed(statuses, counts)
+
+
+def _outcome_of_completed(statuses: Sequence[str], counts: Counts) -> Outcome:
+    if counts.written is None and counts.total != 0:
+        return Outcome.UNKNOWN
+    if not counts.written:
+        return Outcome.NOTHING_IMPORTED
+    if counts.skipped or counts.unprocessed or any(map(_ended_badly, statuses)):
+        return Outcome.PARTIAL
+    if counts.skipped is None and counts.unprocessed != 0:
+        # Rows were written; whether others were not, nobody said.
+        return Outcome.UNKNOWN
+    return Outcome.IMPORTED
+
+
+def _all(statuses: Sequence[str], wanted: frozenset[str]) -> bool:
+    return bool(statuses) and all(status in wanted for status in statuses)
+
+
+def _ended_badly(status: str) -> bool:
+    return status == "SKIPPED" or status in FAILED_STATUSES
+
+
+def _warnings(
+    status: str, resources: Sequence[ResourceState], counts: Counts, rows: Counts | None
+) -> Iterable[str]:
+    for resource in resources:
+        part = resource.counts
+        if part.total is not None and part.accounted > part.total:
+            yield (
+                f"Zoho's counts for {resource.name} contradict each other: added, updated and "
+                f"skipped make {part.accounted:,}, but the total is {part.total:,}."
+            )
+    if not has_ended(status, resources):
+        return
+    if counts.unprocessed:
+        yield (
+            f"{_rows(counts.unprocessed)} of {counts.total:,} neither added, updated nor "
+            "skipped: Zoho left them unprocessed."
+        )
+    if counts.are_absent:
+        yield "Zoho gave no counts for this job." + (
+            " They were counted in its result file." if rows is not None else ""
+        )
+    else:
+        for resource in resources:
+            if resource.counts.are_absent:
+                yield f"Zoho gave no counts for {resource.name}."
+    if rows is not None and not counts.are_absent:
+        yield from _differences(counts, rows)
+
+
+def _differences(counts: Counts, rows: Counts) -> Iterable[str]:
+    named = (
+        ("added", counts.added, rows.added),
+        ("updated", counts.updated, rows.updated),
+        ("skipped", counts.skipped, rows.skipped),
+        ("in total", counts.total, rows.total),
+    )
+    for name, said, found in named:
+        if said is not None and found is not None and said != found:
+            yield (
+                f"Zoho's count and its result file differ: {said:,} rows {name} by the count, "
+                f"{found:,} in the file."
+            )
+
+
+def _rows(number: int) -> str:
+    return "1 row was" if number == 1 else f"{number:,} rows were"
+
+
+def falls(before: Counts, after: Counts) -> list[str]:
+    """Warnings for each count that fell from one poll to the next, which a count should not."""
+    return [
+        f"Zoho's {name} count fell from {old:,} to {new:,} while the job was watched."
+        for name, old, new in (
+            ("added", before.added, after.added),
+            ("updated", before.updated, after.updated),
+            ("skipped", before.skipped, after.skipped),
+            ("total", before.total, after.total),
+        )
+        if old is not None and new is not None and new < old
+    ]
+
+
+TONES = {
+    Outcome.RUNNING: "neutral",
+    Outcome.STUCK: "bad",
+    Outcome.IMPORTED: "good",
+    Outcome.NOTHING_IMPORTED: "bad",
+    Outcome.SKIPPED: "bad",
+    Outcome.FAILED: "bad",
+    Outcome.UNKNOWN: "neutral",
+}
+
+
+def tone(outcome: str, *, needs_attention: bool) -> str:
+    """The colour's name of an outcome: good, warn, bad or neutral."""
+    if outcome == Outcome.PARTIAL:
+        return "bad" if needs_attention else "warn"
+    if outcome in (Outcome.IMPORTED, Outcome.UNKNOWN) and needs_attention:
+        return "bad"
+    return TONES.get(Outcome(outcome), "neutral") if outcome in Outcome.values else "neutral"

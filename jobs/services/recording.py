@@ -1,0 +1,409 @@
+"""What Zoho answered becomes snapshots, jobs, events, alerts; only here a job's state changes.
+
+Everything of one batch is written in one short transaction, and only for jobs that still carry
+the batch's lease, so that a late answer changes nothing.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs.models import (
+    Alert,
+    BulkWriteJob,
+    Connection,
+    JobEvent,
+    Outcome,
+    Result,
+    Snapshot,
+)
+from jobs.services import alerting, outcomes, schedule
+from jobs.services.batch import Batch
+from jobs.services.bulk import update_rows
+from jobs.services.outcomes import Counts, ResourceState
+from jobs.zoho import payloads
+from jobs.zoho.client import Answer
+from jobs.zoho.errors import (
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+)
+from jobs.zoho.payloads import JobDetails
+
+logger = logging.getLogger(__name__)
+
+# Zoho names no time to wait with a 429 (no Retry-After is documented).
+DEFAULT_PAUSE = timedelta(seconds=60)
+
+def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) -> Batch:
+    """Store what Zoho answered about jobs claimed under `lease_token`, and free their leases.
+
+    Jobs of the claim that were not asked about stay due. Answers about jobs whose lease was lost
+    meanwhile, and answers older than what is stored, change nothing. Returns what was written.
+    """
+    batch = Batch(connection, timezone.now())
+    with transaction.atomic():
+        claimed = BulkWriteJob.objects.filter(connection=connection, lease_token=lease_token)
+        jobs = {job.zoho_job_id: job for job in claimed.select_for_update()}
+        for answer in answers:
+            job = jobs.pop(answer.job_id, None)
+            if job is None:
+                continue
+            job.connection = connection
+            if job.last_polled_at is not None and answer.asked_at <= job.last_polled_at:
+                batch.unchanged.append(job)
+            elif answer.details is not None:
+                _take_details(batch, job, answer.details, answer.asked_at)
+            elif answer.error is not None:
+                _take_error(batch, job, answer.error, answer.asked_at)
+            job.lease_token, job.lease_until = "", None
+        claimed.filter(pk__in=[job.pk for job in jobs.values()]).update(
+            lease_token="", lease_until=None
+        )
+        batch.write()
+        _note_on_connection(connection, answers)
+    return batch
+
+
+def row_counts(result: Result) -> Counts | None:
+    """The counts of an archived result's rows; None where its files could not be read."""
+    if result.added_rows is None:
+        return None
+    known = (result.added_rows, result.updated_rows, result.skipped_rows)
+    others = (result.unprocessed_rows or 0) + (result.other_rows or 0)
+    return Counts(*known, total=sum(count or 0 for count in known) + others)
+
+
+def settle_from_rows(result: Result, rows: Counts) -> None:
+    """Judge a job anew with the rows of its result file. To be called in a transaction.
+
+    They settle the outcome where Zoho gave no counts, and are checked against them where it did.
+    """
+    job = (
+        BulkWriteJob.objects.select_for_update(of=("self",))
+        .select_related("connection")
+        .get(pk=result.job_id)
+    )
+    if not job.has_ended:
+        return
+    batch = Batch(job.connection, timezone.now())
+    states = [
+        ResourceState(
+            str(resource),
+            resource.status,
+            Counts(
+                resource.added_count,
+                resource.updated_count,
+                resource.skipped_count,
+                resource.total_count,
+            ),
+        )
+        for resource in job.resources.all()
+    ]
+    _judge(batch, job, states, rows=rows)
+    update_rows(
+        [job],
+        [
+            "outcome",
+            "needs_attention",
+            "skip_ratio",
+            "warnings",
+            "added_count",
+            "updated_count",
+            "skipped_count",
+            "total_count",
+        ],
+    )
+    batch.write()
+
+
+def _take_details(
+    batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime
+) -> None:
+    was_blocked = job.poll_state == BulkWriteJob.PollState.BLOCKED
+    _polled(batch, job, asked_at)
+    states = [_resource_state(number, item) for number, item in enumerate(details.resources)]
+    ended = outcomes.has_ended(details.status, states)
+    if job.has_ended and not ended:
+        _note_reopening(batch, job, details)
+        _plan_after_end(batch, job, asked_at)
+        batch.unchanged.append(job)
+        return
+
+    digest = payloads.canonical_digest(details)
+    if digest == job.state_digest:
+        if was_blocked:
+            _judge(batch, job, states, rows=_rows_known(job))
+        _take_unchanged(batch, job, asked_at)
+    else:
+        _take_changed(batch, job, details, digest, states, asked_at)
+
+    if job.has_ended:
+        _plan_after_end(batch, job, asked_at)
+    else:
+        _plan_while_running(job, asked_at)
+
+
+def _take_unchanged(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
+    batch.unchanged.append(job)
+    if job.current_snapshot_id is not None:
+        batch.seen_again.append((job.current_snapshot_id, asked_at))
+    if job.outcome == Outcome.RUNNING and _is_stuck(job, asked_at):
+        _set_outcome(batch, job, Outcome.STUCK)
+        job.needs_attention = True
+        minutes = batch.connection.stuck_after_minutes
+        batch.tell(
+            Alert.Kind.STUCK,
+            f"Nothing about it has changed for more than {minutes} minutes.",
+            job=job,
+            about=str(job.current_snapshot_id),
+        )
+
+
+def _take_changed(
+    batch: Batch,
+    job: BulkWriteJob,
+    details: JobDetails,
+    digest: str,
+    states: Sequence[ResourceState],
+    asked_at: datetime,
+) -> None:
+    before = Counts(job.added_count, job.updated_count, job.skipped_count, job.total_count)
+    was, was_seen_as = job.outcome, job.current_snapshot_id
+    for warning in outcomes.falls(before, outcomes.add_up(state.counts for state in states)):
+        _warn_lastingly(batch, job, warning)
+
+    job.state_digest = digest
+    job.status, job.status_raw = details.status, details.status_raw
+    job.operation = details.operation or job.operation
+    job.character_encoding = details.character_encoding or job.character_encoding
+    if details.created_by is not None:
+        job.created_by_id = details.created_by.id or ""
+        job.created_by_name = details.created_by.name or ""
+    job.created_time = details.created_time or job.created_time
+    job.download_url = details.download_url or job.download_url
+    job.modules = _joined(item.module for item in details.resources)[:500]
+    job.file_names = _joined(item.file.name for item in details.resources if item.file)[:1000]
+    job.search_text = job.make_search_text()
+    job.last_changed_at = asked_at
+    if job.ended_at is None and outcomes.has_ended(details.status, states):
+        job.ended_at = asked_at
+
+    _judge(batch, job, states, rows=_rows_known(job))
+    batch.changed.append(job)
+    batch.details[job.pk] = details
+    batch.snapshots.append(
+        Snapshot(
+            job=job,
+            first_seen_at=asked_at,
+            last_seen_at=asked_at,
+            status=job.status,
+            status_raw=job.status_raw,
+            outcome=job.outcome,
+            added_count=job.added_count,
+            updated_count=job.updated_count,
+            skipped_count=job.skipped_count,
+            total_count=job.total_count,
+            digest=digest,
+            raw=details.raw,
+        )
+    )
+    if was == Outcome.STUCK and not job.needs_attention:
+        batch.tell(
+            Alert.Kind.RECOVERED,
+            f"It was stuck and goes on: {job.get_outcome_display().lower()}.",
+            job=job,
+            about=f"stuck {was_seen_as}",
+        )
+
+
+def _judge(
+    batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState], *, rows: Counts | None
+) -> None:
+    verdict = outcomes.judge(
+        job.status, states, threshold_percent=job.threshold_percent, rows=rows
+    )
+    _set_outcome(batch, job, verdict.outcome)
+    job.needs_attention = verdict.needs_attention
+    job.skip_ratio = verdict.skip_ratio
+    job.warnings = list(verdict.warnings)
+    job.added_count = verdict.counts.added
+    job.updated_count = verdict.counts.updated
+    job.skipped_count = verdict.counts.skipped
+    job.total_count = verdict.counts.total
+    if not job.has_ended:
+        return
+    fact = alerting.fact_of_end(job, verdict, states)
+    if fact is not None:
+        kind, text = fact
+        # The mail names the reasons, which the result file tells: it waits for that, a while.
+        batch.tell(
+            kind, text, job=job, hold=alerting.HOLD_FOR_RESULT if job.download_url else timedelta()
+        )
+
+
+def _take_error(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime) -> None:
+    _polled(batch, job, asked_at, answered=False)
+    batch.unchanged.append(job)
+    known = job.poll_error or {}
+    job.poll_error = error_as_json(error)
+    if (known.get("code"), known.get("message")) != (error.code, error.message):
+        batch.note(job, JobEvent.Kind.POLL_FAILED, str(error), excerpt=error.excerpt)
+
+    now = batch.at
+    if isinstance(error, ZohoSignInError):
+        _block_connection(batch, error)
+        job.next_poll_at = now
+    elif isinstance(error, ZohoThrottledError):
+        wait = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
+        Connection.objects.filter(pk=batch.connection.pk).update(resume_at=now + wait)
+        job.next_poll_at = now + wait
+    elif isinstance(error, ZohoRejectedError):
+        _take_rejection(batch, job, error)
+    else:
+        job.failures += 1
+        job.next_poll_at = now + timedelta(seconds=schedule.seconds_to_retry(job.failures))
+    if job.poll_state != BulkWriteJob.PollState.ACTIVE:
+        job.next_poll_at = None
+    logger.info("Job %s could not be read: %s", job.zoho_job_id, error)
+
+
+def _take_rejection(batch: Batch, job: BulkWriteJob, error: ZohoRejectedError) -> None:
+    if job.poll_state == BulkWriteJob.PollState.PAUSED:
+        return
+    if job.has_ended:
+        # Zoho forgets jobs some time after their end; what was seen of it stands.
+        job.poll_state = BulkWriteJob.PollState.DONE
+        return
+    job.poll_state = BulkWriteJob.PollState.BLOCKED
+    job.needs_attention = True
+    batch.note(job, JobEvent.Kind.BLOCKED, error.resolution)
+    batch.tell(
+        Alert.Kind.BLOCKED, str(error), job=job, about=error.code or f"HTTP {error.http_status}"
+    )
+
+
+def _block_connection(batch: Batch, error: ZohoSignInError) -> None:
+    blocked_now = Connection.objects.filter(pk=batch.connection.pk, blocked_at=None).update(
+        blocked_at=batch.at, last_error=error_as_json(error)
+    )
+    if blocked_now:
+        logger.warning("Connection %s needs a person: %s", batch.connection, error)
+        batch.tell(Alert.Kind.CONNECTION_BLOCKED, str(error), about=batch.at.isoformat())
+
+
+def error_as_json(error: ZohoError) -> dict[str, object]:
+    """`{"code", "http_status", "message", "resolution"}`, the form in which errors are stored."""
+    return {
+        "code": error.code,
+        "http_status": error.http_status,
+        "message": error.message,
+        "resolution": error.resolution,
+    }
+
+
+def _polled(
+    batch: Batch, job: BulkWriteJob, asked_at: datetime, *, answered: bool = True
+) -> None:
+    job.last_polled_at = asked_at
+    job.polls += 1
+    if not answered:
+        return
+    if job.poll_error is not None:
+        batch.note(job, JobEvent.Kind.POLL_RECOVERED, "Zoho answers about this job again.")
+    if job.poll_state == BulkWriteJob.PollState.BLOCKED:
+        job.poll_state = BulkWriteJob.PollState.ACTIVE
+    job.poll_error, job.failures = None, 0
+
+
+def _note_reopening(batch: Batch, job: BulkWriteJob, details: JobDetails) -> None:
+    status = details.status_raw or "no status"
+    _warn_lastingly(
+        batch, job, f"Zoho reported {status} after {job.status_raw}. The end that was seen stands."
+    )
+
+
+def _warn_lastingly(batch: Batch, job: BulkWriteJob, warning: str) -> None:
+    if warning not in job.lasting_warnings and len(job.lasting_warnings) < 20:
+        job.lasting_warnings = [*job.lasting_warnings, warning]
+        batch.note(job, JobEvent.Kind.CONTRADICTION, warning)
+
+
+def _set_outcome(batch: Batch, job: BulkWriteJob, outcome: Outcome) -> None:
+    if job.outcome != outcome:
+        job.outcome = outcome
+        batch.note(job, JobEvent.Kind.OUTCOME, Outcome(outcome).label)
+
+
+def _is_stuck(job: BulkWriteJob, asked_at: datetime) -> bool:
+    limit = timedelta(minutes=job.connection.stuck_after_minutes)
+    return job.last_changed_at is not None and asked_at - job.last_changed_at >= limit
+
+
+def _plan_while_running(job: BulkWriteJob, asked_at: datetime) -> None:
+    if job.poll_state != BulkWriteJob.PollState.ACTIVE:
+        return
+    born = job.created_time or job.tracked_at
+    changed = job.last_changed_at or asked_at
+    seconds = schedule.seconds_to_next_poll(
+        age=(asked_at - born).total_seconds(), quiet=(asked_at - changed).total_seconds()
+    )
+    job.next_poll_at = asked_at + timedelta(seconds=seconds)
+
+
+def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
+    """Stop polling, unless the result is still to come and was not waited for long enough."""
+    seconds = None
+    if job.download_url:
+        batch.results.append(Result(job=job, next_attempt_at=batch.at))
+    else:
+        seconds = schedule.seconds_to_poll_after_end(
+            job.polls_after_end, is_completed=job.status == "COMPLETED"
+        )
+    if job.poll_state == BulkWriteJob.PollState.PAUSED:
+        return
+    if seconds is None:
+        job.poll_state, job.next_poll_at = BulkWriteJob.PollState.DONE, None
+    else:
+        job.polls_after_end += 1
+        job.next_poll_at = asked_at + timedelta(seconds=seconds)
+
+
+def _rows_known(job: BulkWriteJob) -> Counts | None:
+    """The rows of the job's result file, where a terminal state changes after it was read."""
+    if not job.has_ended:
+        return None
+    result = Result.objects.filter(job=job, state=Result.State.ARCHIVED).first()
+    return row_counts(result) if result is not None else None
+
+
+def _resource_state(number: int, item: payloads.Resource) -> ResourceState:
+    file = item.file
+    counts = (
+        Counts(file.added_count, file.updated_count, file.skipped_count, file.total_count)
+        if file is not None
+        else Counts()
+    )
+    return ResourceState(item.module or f"resource {number + 1}", item.status, counts)
+
+
+def _joined(names: Iterable[str | None]) -> str:
+    return ", ".join(dict.fromkeys(name for name in names if name))
+
+
+def _note_on_connection(connection: Connection, answers: Sequence[Answer]) -> None:
+    if not answers:
+        return
+    noted: dict[str, datetime | None] = {
+        "last_polled_at": max(answer.asked_at for answer in answers)
+    }
+    answered = [answer.asked_at for answer in answers if answer.details is not None]
+    if answered:
+        noted["last_answer_at"] = max(answered)
+        if connection.blocked_at is not None:
+            noted["blocked_at"] = noted["last_error"] = None
+    Connection.objects.filter(pk=connection.pk).update(**noted)

@@ -1,0 +1,342 @@
+"""Result files: fetch them from Zoho, keep our own copy, count what is in them."""
+
+import hashlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import BinaryIO, cast
+
+from django.conf import settings
+from django.core.files import File
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from jobs.models import (
+    FieldMapping,
+    JobEvent,
+    Resource,
+    Result,
+    ResultFile,
+    SkipReason,
+    UndecryptableError,
+)
+from jobs.services import alerting, reasons, schedule
+from jobs.services.access import CustomHostsForbiddenError, open_client
+from jobs.services.recording import error_as_json, row_counts, settle_from_rows
+from jobs.zoho.errors import (
+    ResultGoneError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+)
+from jobs.zoho.result_files import Member, ResultArchive, ResultFileError
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=6)
+# Zoho keeps a result for seven days, so there is time to wait for better weather.
+KEEP_TRYING = timedelta(days=7)
+SLOW_RETRY = timedelta(minutes=30)
+# A ZIP that cannot be read may have been cut short on its way.
+READ_ATTEMPTS = 3
+SAMPLES_PER_REASON = 5
+MAX_REASONS_PER_FILE = 500
+MAX_STATUSES = 100
+
+ROW_COUNT_FIELDS = {
+    "added": "added_rows",
+    "updated": "updated_rows",
+    "skipped": "skipped_rows",
+    "unprocessed": "unprocessed_rows",
+}
+
+
+@dataclass
+class Reason:
+    rows: int = 0
+    samples: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass
+class FileAnalysis:
+    """What one CSV of a result holds. `statuses`: rows by lower-case STATUS."""
+
+    member: Member
+    columns: Sequence[str] = ()
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    error: str = ""
+
+    def row_counts(self) -> dict[str, int | None]:
+        """The counts as the fields of `RowCountsMixin`; null where the file was not readable."""
+        if self.error:
+            return dict.fromkeys([*ROW_COUNT_FIELDS.values(), "other_rows"])
+        known = {name: self.statuses[status] for status, name in ROW_COUNT_FIELDS.items()}
+        return known | {"other_rows": self.statuses.total() - sum(known.values())}
+
+
+def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list[int]:
+    """Claim results that are due to be fetched, of all or of some; return their keys."""
+    now = timezone.now()
+    claimed = []
+    due = Result.objects.due(now)
+    if among is not None:
+        due = due.filter(pk__in=among.values("pk"))
+        limit = among.count()
+    for pk in due.values_list("pk", flat=True)[:limit]:
+        if Result.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
+            claimed.append(pk)
+    return claimed
+
+
+def fetch(result_id: int) -> None:
+    """Fetch a claimed result, keep it, and store what is in it.
+
+    What can pass (no answer, throttling, a sign-in that is needed) is tried again for as long as
+    Zoho keeps the file; what cannot is noted on the result.
+    """
+    result = Result.objects.select_related("job__connection").get(pk=result_id)
+    if result.state != Result.State.PENDING:
+        return
+    job = result.job
+    result.attempts += 1
+    with tempfile.TemporaryFile() as file:
+        target = cast(BinaryIO, file)
+        try:
+            with open_client(job.connection) as client:
+                client.download(
+                    job.download_url,
+                    target,
+                    max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
+                    seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
+                )
+            target.seek(0)
+            analyses = analyse(target, job.character_encoding, _columns_mapped(result))
+        except ResultGoneError as error:
+            _end(result, Result.State.EXPIRED, error_as_json(error))
+        except ZohoSignInError as error:
+            _try_later(result, error_as_json(error), SLOW_RETRY)
+        except ZohoRejectedError as error:
+            _end(result, Result.State.REFUSED, error_as_json(error))
+        except ZohoThrottledError as error:
+            wait = error.retry_after or 60
+            _try_later(result, error_as_json(error), timedelta(seconds=wait))
+        except ZohoError as error:
+            wait = schedule.seconds_to_retry(result.attempts)
+            _try_later(result, error_as_json(error), timedelta(seconds=wait))
+        except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+            _try_later(result, _own_error(str(error)), SLOW_RETRY)
+        except ResultFileError as error:
+            _unreadable(result, str(error))
+        else:
+            _keep(result, target, analyses)
+
+
+def analyse(
+    file: BinaryIO, encoding: str = "", mapped_columns: Sequence[str] = ()
+) -> list[FileAnalysis]:
+    """Count rows by STATUS and skip reasons by (code, field) in each CSV of a result ZIP.
+
+    Raises ResultFileError where the ZIP as a whole cannot be read; a CSV that cannot be has its
+    `error` set instead.
+    """
+    analyses = []
+    with ResultArchive(file) as archive:
+        for member in archive.members:
+            analysis = FileAnalysis(member)
+            try:
+                _read_rows(archive, analysis, encoding, mapped_columns)
+            except ResultFileError as error:
+                analysis.error = str(error)[:500]
+                analysis.reasons.clear()
+            analyses.append(analysis)
+    if not analyses:
+        raise ResultFileError("The ZIP file from Zoho holds no CSV file.")
+    return analyses
+
+
+def _read_rows(
+    archive: ResultArchive, analysis: FileAnalysis, encoding: str, mapped_columns: Sequence[str]
+) -> None:
+    reader = archive.rows(
+        analysis.member, encoding=encoding or None, mapped_columns=mapped_columns
+    )
+    analysis.columns = reader.columns
+    for row in reader:
+        known = row.status in analysis.statuses or len(analysis.statuses) < MAX_STATUSES
+        analysis.statuses[row.status if known else "other"] += 1
+        if row.status not in ("skipped", "unprocessed") and not row.errors:
+            continue
+        found = {(error.code, error.column) for error in row.errors} or {(reasons.NO_REASON, "")}
+        for code, column in found:
+            key = (code[:100], column[:255])
+            if key not in analysis.reasons and len(analysis.reasons) >= MAX_REASONS_PER_FILE:
+                key = (reasons.OTHER_REASONS, "")
+            reason = analysis.reasons.setdefault(key, Reason())
+            reason.rows += 1
+            if len(reason.samples) < SAMPLES_PER_REASON:
+                values = [value[:200] for value in row.values]
+                reason.samples.append({"row": row.number, "values": values})
+
+
+def skipped_rows(result: Result) -> Iterator[list[str]]:
+    """The rows that are not in the CRM, header first, each with its reason in words.
+
+    Raises ResultFileError where the kept file cannot be read any more.
+    """
+    files = [file for file in result.files.all() if not file.error]
+    with result.archive.open("rb") as stored, ResultArchive(stored) as archive:
+        header_shown: Sequence[str] | None = None
+        for file in files:
+            reader = archive.rows(
+                archive.members[file.position],
+                encoding=result.job.character_encoding or None,
+                mapped_columns=_columns_mapped(result),
+            )
+            if reader.columns != header_shown:
+                header_shown = reader.columns
+                yield ["File", "Row", *reader.columns, "Status", "Reason", "Zoho's ERRORS"]
+            for row in reader:
+                if row.status in ("skipped", "unprocessed"):
+                    reason = "; ".join(reasons.in_words(e.code, e.column) for e in row.errors)
+                    yield [
+                        file.name,
+                        str(row.number),
+                        *row.values,
+                        row.status,
+                        reason or "Zoho gave no reason",
+                        row.errors_text,
+                    ]
+
+
+def open_member(result: Result, position: int) -> Iterator[bytes]:
+    """The bytes of one CSV of a kept ZIP, exactly as Zoho wrote them, in chunks."""
+    with (
+        result.archive.open("rb") as stored,
+        ResultArchive(stored) as archive,
+        archive.open(archive.members[position]) as member,
+    ):
+        while chunk := member.read(65_536):
+            yield chunk
+
+
+def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> None:
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = file.tell()
+    file.seek(0)
+    name = result.archive.field.generate_filename(result, "")
+    storage = result.archive.storage
+    # A copy that a crash left without its row: the same job's, so it may go.
+    storage.delete(name)
+    kept_as = storage.save(name, File(file))
+    with transaction.atomic():
+        if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
+            return
+        result.archive.name = kept_as
+        result.size, result.sha256 = size, digest
+        result.fetched_at = timezone.now()
+        _store_analysis(result, analyses)
+        counts = row_counts(result)
+        _end(result, Result.State.ARCHIVED, None)
+        if counts is not None:
+            settle_from_rows(result, counts)
+    logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
+
+
+def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
+    resources = list(result.job.resources.all())
+    result.files.all().delete()
+    totals: Counter[str] = Counter()
+    readable = False
+    result.warnings = []
+    for analysis in analyses:
+        counts = analysis.row_counts()
+        stored = ResultFile.objects.create(
+            result=result,
+            resource=_resource_of(analysis.member, resources, len(analyses)),
+            position=analysis.member.index,
+            name=analysis.member.name[:255],
+            size=analysis.member.size,
+            rows=None if analysis.error else analysis.statuses.total(),
+            columns=list(analysis.columns),
+            error=analysis.error,
+            **counts,
+        )
+        if analysis.error:
+            result.warnings.append(f"{stored.name} could not be read: {analysis.error}")
+            continue
+        readable = True
+        totals.update({name: count for name, count in counts.items() if count})
+        SkipReason.objects.bulk_create(
+            SkipReason(
+                file=stored, code=code, field=column, rows=reason.rows, samples=reason.samples
+            )
+            for (code, column), reason in analysis.reasons.items()
+        )
+    for name in [*ROW_COUNT_FIELDS.values(), "other_rows"]:
+        setattr(result, name, totals[name] if readable else None)
+
+
+def _resource_of(
+    member: Member, resources: Sequence[Resource], members: int
+) -> Resource | None:
+    """The resource that a CSV belongs to. Zoho names it `<Module>-<uploaded name>`."""
+    by_name = [
+        resource
+        for resource in resources
+        if resource.file_name == member.name
+        or (resource.module and member.name.startswith(f"{resource.module}-"))
+    ]
+    if len(by_name) == 1:
+        return by_name[0]
+    return resources[member.index] if len(resources) == members else None
+
+
+def _columns_mapped(result: Result) -> list[str]:
+    mappings = FieldMapping.objects.filter(resource__job_id=result.job_id)
+    return list(mappings.exclude(api_name="").values_list("api_name", flat=True))
+
+
+def _unreadable(result: Result, message: str) -> None:
+    error = _own_error(message, "Download the result from Zoho again, or ask Zoho's support.")
+    if result.attempts >= READ_ATTEMPTS:
+        _end(result, Result.State.FAILED, error)
+    else:
+        _try_later(result, error, timedelta(seconds=schedule.seconds_to_retry(result.attempts)))
+
+
+def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> None:
+    now = timezone.now()
+    ended_at = result.job.ended_at or now
+    if now - ended_at >= KEEP_TRYING:
+        _end(result, Result.State.FAILED, error)
+        return
+    result.error = error
+    result.next_attempt_at = now + wait
+    result.lease_until = None
+    result.save(update_fields=["attempts", "error", "next_attempt_at", "lease_until"])
+
+
+@transaction.atomic
+def _end(result: Result, state: Result.State, error: dict[str, object] | None) -> None:
+    result.state, result.error = state, error
+    result.next_attempt_at = result.lease_until = None
+    result.save()
+    text = Result.State(state).label
+    JobEvent.objects.create(
+        job_id=result.job_id,
+        at=timezone.now(),
+        kind=JobEvent.Kind.RESULT,
+        text=f"{text}: {error['message']}"[:500] if error else text,
+    )
+    alerting.release_held(result.job_id)
+
+
+def _own_error(message: str, resolution: str = "") -> dict[str, object]:
+    return {"code": None, "http_status": None, "message": message, "resolution": resolution}

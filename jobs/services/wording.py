@@ -1,0 +1,101 @@
+"""Verdicts in words, the same on pages, in mails and in alerts."""
+
+from jobs.models import BulkWriteJob, Outcome
+from jobs.services.outcomes import Counts
+
+
+def counts_of(job: BulkWriteJob) -> Counts:
+    return Counts(job.added_count, job.updated_count, job.skipped_count, job.total_count)
+
+
+def rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as people read it: never 0 % or 100 % unless it is exactly that."""
+    if ratio is None:
+        return "–"
+    value = ratio * 100
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    if 99.9 < value < 100:
+        return "> 99.9 %"
+    return f"{value:.1f}".removesuffix(".0") + " %"
+
+
+def verdict_sentence(job: BulkWriteJob) -> str:
+    """The verdict on a job as one sentence, without its final stop's company of details."""
+    counts = counts_of(job)
+    total = counts.total
+    match job.outcome:
+        case Outcome.RUNNING:
+            return _running(job, counts)
+        case Outcome.STUCK:
+            return (
+                "Stuck: Zoho still reports it as running, but nothing has changed for more than "
+                f"{job.connection.stuck_after_minutes} minutes."
+            )
+        case Outcome.IMPORTED:
+            return f"Imported: {_written(counts)} in the CRM, none skipped."
+        case Outcome.PARTIAL:
+            return f"Imported with skips: {_left_out(counts)}"
+        case Outcome.NOTHING_IMPORTED:
+            if not total:
+                return "Nothing imported: Zoho says the job completed, but it held no rows."
+            return (
+                f"Nothing imported: Zoho says the job completed, but none of {rows(total)} "
+                "is in the CRM."
+            )
+        case Outcome.SKIPPED:
+            return f"Skipped: Zoho skipped the whole job.{_yet_written(counts)}"
+        case Outcome.FAILED:
+            return f"Failed: Zoho could not carry out the job.{_yet_written(counts)}"
+        case _:
+            return _unknown(job)
+
+
+def _running(job: BulkWriteJob, counts: Counts) -> str:
+    if job.status and job.status not in ("ADDED", "INPROGRESS", "COMPLETED", "FAILED", "SKIPPED"):
+        return f"Running: Zoho reports the status {job.status_raw}, which is not a documented one."
+    if job.status == "ADDED":
+        return "Waiting: Zoho has accepted the job and not started it yet."
+    if counts.total:
+        done = min(counts.accounted, counts.total)
+        return f"Running: {done:,} of {rows(counts.total)} done so far."
+    return "Running: Zoho has not reported any counts yet."
+
+
+def _written(counts: Counts) -> str:
+    written = counts.written or 0
+    return "1 row is" if written == 1 else f"{written:,} rows are"
+
+
+def _left_out(counts: Counts) -> str:
+    out = (counts.skipped or 0) + (counts.unprocessed or 0)
+    if not out:
+        return f"{_written(counts)} in the CRM, but a part of the job did not run."
+    verb = "is" if out == 1 else "are"
+    of = f" of {rows(counts.total)}" if counts.total else (" row" if out == 1 else " rows")
+    return f"{out:,}{of} {verb} not in the CRM."
+
+
+def _yet_written(counts: Counts) -> str:
+    if counts.written:
+        return f" Yet {_written(counts)} in the CRM by its counts."
+    if counts.total:
+        return f" None of {rows(counts.total)} is in the CRM by its counts."
+    return ""
+
+
+def _unknown(job: BulkWriteJob) -> str:
+    if job.poll_state == BulkWriteJob.PollState.BLOCKED:
+        return "Unknown: Zoho refuses to say anything about this job."
+    if job.last_changed_at is None:
+        return "Not read yet: Zoho has not been asked about this job, or has not answered."
+    return (
+        "Unknown: Zoho says the job completed, but not how many rows it wrote, and no result file "
+        "settles it."
+        if job.has_ended
+        else "Unknown."
+    )

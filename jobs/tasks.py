@@ -1,0 +1,58 @@
+"""Celery entry points: one service call each.
+
+The broker only wakes workers. What is due, and who works on it, stands in the database, so a task
+that is lost or runs twice loses and repeats nothing.
+"""
+
+from celery import shared_task
+from django.utils import timezone
+
+from jobs.models import Heartbeat
+from jobs.services import alerting, polling, results
+
+# A batch whose lease ended while it waited in the queue finds its jobs taken by another.
+POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
+
+
+@shared_task
+def dispatch_due_polls() -> None:
+    """Claim what is due and queue a batch for each claim."""
+    Heartbeat.note(Heartbeat.WORKER, timezone.now())
+    for claim in polling.claim_due():
+        poll_batch.apply_async(
+            (claim.connection_id, claim.lease_token, claim.is_full), expires=POLL_EXPIRES_SECONDS
+        )
+
+
+@shared_task
+def poll_batch(connection_id: int, lease_token: str, more_is_due: bool) -> None:
+    """Poll the jobs of one claim, then queue what their answers call for."""
+    batch = polling.poll_claim(connection_id, lease_token)
+    if more_is_due:
+        dispatch_due_polls.delay()
+    if batch is None:
+        return
+    if batch.results:
+        fetch_due_results.delay()
+    elif batch.alerts:
+        deliver_alerts.delay()
+
+
+@shared_task
+def fetch_due_results() -> None:
+    """Claim the results that are due and queue one task for each."""
+    for result_id in results.claim_due():
+        fetch_result.apply_async((result_id,), expires=results.LEASE.total_seconds())
+
+
+@shared_task
+def fetch_result(result_id: int) -> None:
+    """Fetch, keep and analyse one result, then send what waited for it."""
+    results.fetch(result_id)
+    deliver_alerts.delay()
+
+
+@shared_task
+def deliver_alerts() -> None:
+    """Send the alerts that are due."""
+    alerting.deliver_due()
