@@ -1,0 +1,95 @@
+"""`add_connection NAME --data-center us`: add a Zoho org, or change one."""
+
+import os
+import sys
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jobs.models import Connection
+from jobs.services import connecting
+
+SECRETS = {"ZOHO_CLIENT_SECRET": "client_secret", "ZOHO_REFRESH_TOKEN": "refresh_token"}
+
+
+class Command(BaseCommand):
+    help = (
+        "Add a connection to a Zoho org, or change one. The client secret and the refresh token "
+        "come from ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN, or as two lines on standard input."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--data-center", choices=Connection.DataCenter.values)
+        parser.add_argument("--environment", choices=Connection.Environment.values)
+        parser.add_argument("--client-id")
+        parser.add_argument("--api-version", help="for example v7, the default")
+        parser.add_argument("--api-url", help="with --data-center custom")
+        parser.add_argument("--accounts-url", help="with --data-center custom")
+        parser.add_argument("--download-url", help="with --data-center custom")
+        parser.add_argument("--recipients", help="mail addresses for alerts, separated by commas")
+        parser.add_argument("--skip-threshold", type=int, metavar="PERCENT")
+        parser.add_argument("--stuck-after", type=int, metavar="MINUTES")
+        parser.add_argument("--max-concurrency", type=int, metavar="CALLS")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        connection = Connection.objects.filter(name=options["name"]).first()
+        is_new = connection is None
+        connection = connection or Connection(name=options["name"])
+        given = {
+            "data_center": options["data_center"],
+            "environment": options["environment"],
+            "client_id": options["client_id"],
+            "api_version": options["api_version"],
+            "api_url": options["api_url"],
+            "accounts_url": options["accounts_url"],
+            "download_url": options["download_url"],
+            "alert_recipients": options["recipients"],
+            "skip_threshold_percent": options["skip_threshold"],
+            "stuck_after_minutes": options["stuck_after"],
+            "max_concurrency": options["max_concurrency"],
+            **self._secrets(is_new),
+        }
+        for name, value in given.items():
+            if value is not None:
+                setattr(connection, name, value)
+        if connection.data_center != Connection.DataCenter.CUSTOM:
+            connection.api_url = connection.accounts_url = connection.download_url = ""
+        try:
+            connecting.save(connection)
+        except ValidationError as error:
+            raise CommandError(_as_lines(error), returncode=2) from error
+        self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
+
+    def _secrets(self, is_new: bool) -> dict[str, str]:
+        given = {
+            field: value
+            for variable, field in SECRETS.items()
+            if (value := os.environ.get(variable, "").strip())
+        }
+        missing = [variable for variable, field in SECRETS.items() if field not in given]
+        if not (missing and is_new):
+            return given
+        # Never from arguments: those show in the process list and in the shell's history.
+        if sys.stdin is not None and sys.stdin.isatty():
+            self.stderr.write(f"Type {' and '.join(missing)}, one per line:")
+        for variable in missing:
+            line = sys.stdin.readline().strip() if sys.stdin is not None else ""
+            if not line:
+                raise CommandError(
+                    f"{variable} is missing: set it in the environment, or give "
+                    f"{' and '.join(missing)} on standard input, one per line.",
+                    returncode=2,
+                )
+            given[SECRETS[variable]] = line
+        return given
+
+
+def _as_lines(error: ValidationError) -> str:
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    return "\n".join(
+        f"{field.replace('_', ' ')}: {' '.join(messages)}"
+        for field, messages in error.message_dict.items()
+    )

@@ -1,0 +1,75 @@
+"""`poll [ID…]`: all that the workers would do, in this process, at once."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from jobs.management.commands._jobs import get_connection, get_job
+from jobs.models import BulkWriteJob, Connection, Result
+from jobs.services import alerting, polling, results
+from jobs.services.job_json import as_json
+
+
+class Command(BaseCommand):
+    help = (
+        "Poll these jobs, or without ids all that are due, and do what follows from it: "
+        "snapshots, outcomes, result files, alerts. Needs no broker and no worker."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", nargs="*", metavar="ID")
+        parser.add_argument("--connection", metavar="NAME")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        jobs, missing = self._jobs(options["ids"], options["connection"])
+        pks = [job.pk for job in jobs]
+        polling.poll_now(jobs)
+        self._fetch_results(pks)
+        alerting.deliver_due()
+
+        polled = list(
+            BulkWriteJob.objects.filter(pk__in=pks).select_related("connection").order_by("pk")
+        )
+        for job in polled:
+            self.stderr.write(self._line(job))
+        if not polled and not missing:
+            self.stderr.write("No job is due.")
+        if options["json"]:
+            self.stdout.write(json.dumps([as_json(job) for job in polled], indent=2))
+        if missing or any(polling.effective_poll_state(job)[1] for job in polled):
+            raise SystemExit(1)
+
+    def _jobs(
+        self, ids: list[str], connection_name: str | None
+    ) -> tuple[list[BulkWriteJob], list[str]]:
+        if ids:
+            jobs, missing = [], []
+            for job_id in dict.fromkeys(ids):
+                try:
+                    jobs.append(get_job(job_id, connection_name))
+                except CommandError as error:
+                    self.stderr.write(str(error))
+                    missing.append(job_id)
+            return jobs, missing
+        now = timezone.now()
+        due = BulkWriteJob.objects.due(now).filter(
+            connection__in=Connection.objects.pollable(now)
+        )
+        if connection_name:
+            due = due.filter(connection=get_connection(connection_name))
+        return list(due.select_related("connection")), []
+
+    def _fetch_results(self, pks: list[int]) -> None:
+        due = Result.objects.filter(job__in=pks)
+        for result_id in results.claim_due(due):
+            results.fetch(result_id)
+
+    def _line(self, job: BulkWriteJob) -> str:
+        state, error = polling.effective_poll_state(job)
+        line = f"{job.zoho_job_id}: {job.status_raw or 'no status'}, {job.get_outcome_display()}"
+        if error:
+            line += f" ({state}: {error['code'] or ''} {error['message']} {error['resolution']})"
+        return line

@@ -1,0 +1,24 @@
+"""`rotate_keys`: encrypt all stored secrets anew with the first of ENCRYPTION_KEYS."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from jobs.models import Connection, SharedToken
+
+
+class Command(BaseCommand):
+    help = (
+        "Encrypt all stored secrets anew with the first of ENCRYPTION_KEYS. Put the new key "
+        "first, run this, then remove the old one."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with transaction.atomic():
+            connections = list(Connection.objects.select_for_update())
+            for connection in connections:
+                connection.save(update_fields=["client_secret", "refresh_token"])
+            # Tokens live for an hour; a new one is asked for where one is needed.
+            SharedToken.objects.all().delete()
+        self.stderr.write(f"Secrets of {len(connections)} connections encrypted anew.")
