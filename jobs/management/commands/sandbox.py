@@ -29,9 +29,6 @@ class Command(BaseCommand):
         parser.add_argument("--speed", type=float, default=1.0, help="how fast jobs move")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         sandbox = Sandbox(
             options["port"],
             epoch=options["epoch"],
@@ -42,6 +39,9 @@ class Command(BaseCommand):
             sandbox.start()
         except (OSError, OverflowError) as error:
             raise CommandError(f"cannot listen on port {options['port']}: {error}") from error
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         self.stderr.write(introduction(sandbox.url))
         try:
             stop.wait()
