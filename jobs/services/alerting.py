@@ -1,6 +1,8 @@
 """What is worth telling, to whom: rows of the outbox, and how they leave it."""
 
 import logging
+import smtplib
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import make_msgid
@@ -9,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome, SkipReason
@@ -24,7 +27,13 @@ LEASE = timedelta(minutes=2)
 RETRY_BASE = timedelta(seconds=30)
 RETRY_MAX = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=48)
-SEND_AT_ONCE = 20
+SEND_AT_ONCE = 200
+# A run ends well before the task's time limit, which would cut a mail in two.
+SEND_SECONDS = 60.0
+
+
+class MailServerDownError(Exception):
+    """No mail can be sent at all now, whoever it is for."""
 
 
 def make_alert(
@@ -92,12 +101,20 @@ def deliver_due() -> int:
     between, and nothing else, can send a mail twice, and then under the same Message-ID.
     """
     sent = 0
+    until = time.monotonic() + SEND_SECONDS
     for pk in Alert.objects.due(timezone.now()).values_list("pk", flat=True)[:SEND_AT_ONCE]:
         now = timezone.now()
         if not Alert.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
             continue
         alert = Alert.objects.select_related("connection", "job__connection").get(pk=pk)
-        sent += _deliver(alert)
+        try:
+            sent += _deliver(alert)
+        except MailServerDownError:
+            # The others would wait for the same time-out each, and keep the worker from polling.
+            Alert.objects.due(now).update(next_attempt_at=now + RETRY_BASE)
+            break
+        if time.monotonic() >= until:
+            break
     return sent
 
 
@@ -115,12 +132,27 @@ def _deliver(alert: Alert) -> bool:
         message = compose(alert, recipients)
         alert.subject = message.subject[:300]
         message.send()
-    except Exception as error:  # noqa: BLE001 - smtplib, sockets and backends raise many kinds
+    except Exception as error:
+        # Backends raise many kinds; whatever it was, the alert stays and is tried again.
         _failed(alert, error)
+        if _is_server_down(error):
+            raise MailServerDownError from error
         return False
     alert.state, alert.sent_at, alert.error = Alert.State.SENT, timezone.now(), ""
     _close(alert, f"{alert.get_kind_display()}: mail sent to {', '.join(recipients)}")
     return True
+
+
+def _is_server_down(error: Exception) -> bool:
+    if isinstance(error, smtplib.SMTPException):  # an OSError too, even for a refused recipient
+        return isinstance(
+            error,
+            smtplib.SMTPServerDisconnected
+            | smtplib.SMTPConnectError
+            | smtplib.SMTPHeloError
+            | smtplib.SMTPAuthenticationError,
+        )
+    return isinstance(error, OSError)
 
 
 def _failed(alert: Alert, error: Exception) -> None:
@@ -156,21 +188,26 @@ def retry(alert: Alert) -> None:
 def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
     """The mail of an alert, text and HTML: verdict, counts, three top reasons, who, a link."""
     job = alert.job
+    verdict = wording.verdict_sentence(job) if job else ""
+    page = job.get_absolute_url() if job else reverse("jobs:connections")
     context = {
         "alert": alert,
         "job": job,
         "connection": alert.connection,
         "site_url": settings.SITE_URL,
-        "verdict": wording.verdict_sentence(job) if job else "",
+        "link": settings.SITE_URL + page,
+        "verdict": verdict,
+        **_story(alert, verdict),
         "counts": wording.counts_of(job) if job else None,
         "skip_percent": wording.percent(job.skip_ratio) if job else "",
+        "parts": _parts(job) if job else [],
         "reasons": top_reasons(job, 3) if job else [],
     }
     # A line break in a name must not become a header of its own.
     subject = " ".join(_subject(alert).split())
     message = EmailMultiAlternatives(
         subject=subject,
-        body=render_to_string("mail/alert.txt", context),
+        body=render_to_string("mail/alert.txt", context).strip() + "\n",
         to=list(recipients),
         headers={
             "Message-ID": alert.message_id,
@@ -180,6 +217,68 @@ def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
     )
     message.attach_alternative(render_to_string("mail/alert.html", context), "text/html")
     return message
+
+
+def _story(alert: Alert, verdict: str) -> dict[str, object]:
+    """What a mail says before its numbers: a headline, further sentences, what to do.
+
+    A mail can leave long after its fact was seen; where the job has moved on, it says so.
+    """
+    job, connection, kind = alert.job, alert.connection, alert.kind
+    tone, advice, further = "bad", "", [alert.text]
+    if job is None:
+        headline = f"Bulkwatch cannot read the jobs of {connection.name}: it needs you."
+        advice = (connection.last_error or {}).get("resolution") or ""
+        if connection.blocked_at is None:
+            further.append("Meanwhile Zoho accepts the sign-in again.")
+    elif kind == Alert.Kind.BLOCKED:
+        headline = "Zoho refuses to say anything more about this job."
+        advice = (job.poll_error or {}).get("resolution") or ""
+        if job.last_changed_at is not None:
+            further.append(f"Last seen: {verdict}")
+    elif kind == Alert.Kind.RECOVERED:
+        headline, tone, further = f"Recovered. {alert.text}", "good", [verdict]
+    elif kind == Alert.Kind.STUCK and job.outcome != Outcome.STUCK:
+        headline, further = f"Stuck: {alert.text}", [f"By now: {verdict}"]
+    elif kind == Alert.Kind.NOTHING_IMPORTED and alert.text != verdict:
+        headline, further = alert.text, [f"By now: {verdict}"]
+    else:
+        headline = verdict
+        rest = alert.text.removeprefix(verdict).strip()
+        further = [rest] if rest and kind != Alert.Kind.STUCK else []
+    if job is not None:
+        footer = (
+            "You get this mail because your address is named for alerts about this job or its "
+            f"connection {connection.name}."
+        )
+    else:
+        footer = (
+            "You get this mail because your address is named for alerts about the connection "
+            f"{connection.name}."
+        )
+    return {
+        "headline": headline,
+        "further": further,
+        "advice": advice,
+        "tone": tone,
+        "footer": footer,
+    }
+
+
+def _parts(job: BulkWriteJob) -> list[dict[str, object]]:
+    """The resources of a job that has several, each with its own counts."""
+    resources = list(job.resources.all())
+    if len(resources) < 2:
+        return []
+    return [
+        {
+            "name": str(resource),
+            "file_name": resource.file_name,
+            "status": resource.status_raw,
+            "counts": wording.counts_of(resource),
+        }
+        for resource in resources
+    ]
 
 
 def _subject(alert: Alert) -> str:

@@ -93,9 +93,7 @@ class Batch:
     alerts: list[Alert] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
 
-    def note(
-        self, job: BulkWriteJob, kind: JobEvent.Kind, text: str, *, excerpt: str = ""
-    ) -> None:
+    def note(self, job: BulkWriteJob, kind: JobEvent.Kind, text: str, *, excerpt: str = "") -> None:
         self.events.append(
             JobEvent(job=job, at=self.at, kind=kind, text=text[:500], excerpt=excerpt)
         )

@@ -47,8 +47,10 @@ def _problems(now: datetime, beats: dict[str, datetime]) -> list[str]:
         problems.append(
             "Nothing is being polled: the background worker or its schedule is not running."
         )
-    elif BulkWriteJob.objects.due(now - LATE_AFTER).filter(
-        connection__in=Connection.objects.pollable(now)
-    ).exists():
+    elif (
+        BulkWriteJob.objects.due(now - LATE_AFTER)
+        .filter(connection__in=Connection.objects.pollable(now))
+        .exists()
+    ):
         problems.append("Polling is late: some jobs were due more than two minutes ago.")
     return problems

@@ -109,9 +109,7 @@ class Verdict:
         )
 
 
-BAD_OUTCOMES = frozenset(
-    {Outcome.STUCK, Outcome.NOTHING_IMPORTED, Outcome.SKIPPED, Outcome.FAILED}
-)
+BAD_OUTCOMES = frozenset({Outcome.STUCK, Outcome.NOTHING_IMPORTED, Outcome.SKIPPED, Outcome.FAILED})
 
 
 def has_ended(status: str, resources: Sequence[ResourceState]) -> bool:
@@ -142,8 +140,7 @@ def judge(
         counts=judged,
         skip_ratio=judged.skip_ratio,
         over_threshold=any(
-            ratio is not None and ratio > 0 and ratio * 100 >= threshold_percent
-            for ratio in ratios
+            ratio is not None and ratio > 0 and ratio * 100 >= threshold_percent for ratio in ratios
         ),
         resource_ended_badly=any(_ended_badly(resource.status) for resource in resources),
         warnings=tuple(_warnings(status, resources, counts, rows)),

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 # Zoho names no time to wait with a 429 (no Retry-After is documented).
 DEFAULT_PAUSE = timedelta(seconds=60)
 
+
 def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) -> Batch:
     """Store what Zoho answered about jobs claimed under `lease_token`, and free their leases.
 
@@ -121,9 +122,7 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
     batch.write()
 
 
-def _take_details(
-    batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime
-) -> None:
+def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:
     was_blocked = job.poll_state == BulkWriteJob.PollState.BLOCKED
     _polled(batch, job, asked_at)
     states = [_resource_state(number, item) for number, item in enumerate(details.resources)]
@@ -142,6 +141,13 @@ def _take_details(
     else:
         _take_changed(batch, job, details, digest, states, asked_at)
 
+    if was_blocked and not job.needs_attention:
+        batch.tell(
+            Alert.Kind.RECOVERED,
+            "Zoho answers about it again.",
+            job=job,
+            about=f"blocked until {asked_at.isoformat()}",
+        )
     if job.has_ended:
         _plan_after_end(batch, job, asked_at)
     else:
@@ -224,9 +230,7 @@ def _take_changed(
 def _judge(
     batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState], *, rows: Counts | None
 ) -> None:
-    verdict = outcomes.judge(
-        job.status, states, threshold_percent=job.threshold_percent, rows=rows
-    )
+    verdict = outcomes.judge(job.status, states, threshold_percent=job.threshold_percent, rows=rows)
     _set_outcome(batch, job, verdict.outcome)
     job.needs_attention = verdict.needs_attention
     job.skip_ratio = verdict.skip_ratio
@@ -306,9 +310,7 @@ def error_as_json(error: ZohoError) -> dict[str, object]:
     }
 
 
-def _polled(
-    batch: Batch, job: BulkWriteJob, asked_at: datetime, *, answered: bool = True
-) -> None:
+def _polled(batch: Batch, job: BulkWriteJob, asked_at: datetime, *, answered: bool = True) -> None:
     job.last_polled_at = asked_at
     job.polls += 1
     if not answered:

@@ -105,6 +105,9 @@ def fetch(result_id: int) -> None:
         return
     job = result.job
     result.attempts += 1
+    if timezone.now() - (job.ended_at or timezone.now()) >= KEEP_TRYING and result.error:
+        _end(result, Result.State.FAILED, result.error)
+        return
     with tempfile.TemporaryFile() as file:
         target = cast(BinaryIO, file)
         try:
@@ -163,9 +166,7 @@ def analyse(
 def _read_rows(
     archive: ResultArchive, analysis: FileAnalysis, encoding: str, mapped_columns: Sequence[str]
 ) -> None:
-    reader = archive.rows(
-        analysis.member, encoding=encoding or None, mapped_columns=mapped_columns
-    )
+    reader = archive.rows(analysis.member, encoding=encoding or None, mapped_columns=mapped_columns)
     analysis.columns = reader.columns
     for row in reader:
         known = row.status in analysis.statuses or len(analysis.statuses) < MAX_STATUSES
@@ -236,16 +237,17 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
     storage.delete(name)
     kept_as = storage.save(name, File(file))
     with transaction.atomic():
-        if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
+        pending = Result.objects.select_for_update().filter(state=Result.State.PENDING)
+        if not pending.filter(pk=result.pk).exists():
             return
         result.archive.name = kept_as
         result.size, result.sha256 = size, digest
         result.fetched_at = timezone.now()
         _store_analysis(result, analyses)
         counts = row_counts(result)
-        _end(result, Result.State.ARCHIVED, None)
         if counts is not None:
             settle_from_rows(result, counts)
+        _end(result, Result.State.ARCHIVED, None)
     logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
 
 
@@ -283,9 +285,7 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
         setattr(result, name, totals[name] if readable else None)
 
 
-def _resource_of(
-    member: Member, resources: Sequence[Resource], members: int
-) -> Resource | None:
+def _resource_of(member: Member, resources: Sequence[Resource], members: int) -> Resource | None:
     """The resource that a CSV belongs to. Zoho names it `<Module>-<uploaded name>`."""
     by_name = [
         resource
@@ -312,13 +312,8 @@ def _unreadable(result: Result, message: str) -> None:
 
 
 def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> None:
-    now = timezone.now()
-    ended_at = result.job.ended_at or now
-    if now - ended_at >= KEEP_TRYING:
-        _end(result, Result.State.FAILED, error)
-        return
     result.error = error
-    result.next_attempt_at = now + wait
+    result.next_attempt_at = timezone.now() + wait
     result.lease_until = None
     result.save(update_fields=["attempts", "error", "next_attempt_at", "lease_until"])
 

@@ -1,11 +1,14 @@
 """Verdicts in words, the same on pages, in mails and in alerts."""
 
-from jobs.models import BulkWriteJob, Outcome
+from jobs.models import BulkWriteJob, CountsMixin, Outcome
 from jobs.services.outcomes import Counts
 
 
-def counts_of(job: BulkWriteJob) -> Counts:
-    return Counts(job.added_count, job.updated_count, job.skipped_count, job.total_count)
+def counts_of(counted: CountsMixin) -> Counts:
+    """The stored counts of a job, of one resource or of a snapshot."""
+    return Counts(
+        counted.added_count, counted.updated_count, counted.skipped_count, counted.total_count
+    )
 
 
 def rows(number: int) -> str:
@@ -15,7 +18,7 @@ def rows(number: int) -> str:
 def percent(ratio: float | None) -> str:
     """A ratio as people read it: never 0 % or 100 % unless it is exactly that."""
     if ratio is None:
-        return "–"
+        return "–"  # noqa: RUF001 - a dash, as where a number would stand
     value = ratio * 100
     if 0 < value < 0.1:
         return "< 0.1 %"
