@@ -1,0 +1,179 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.tests.zoho.support import job_payload
+from jobs.zoho.codes import CODES
+from jobs.zoho.errors import (
+    MalformedAnswerError,
+    ResultGoneError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+    ZohoUnavailableError,
+    describe,
+    from_answer,
+    is_error_envelope,
+)
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TOKEN = "1000." + "8cb9" * 8 + "." + "9b8f" * 8
+
+
+def judged(status, code=None, message="said", headers=None, **more):
+    body = json.dumps({"code": code, "details": {}, "message": message, "status": "error"} | more)
+    return from_answer(status, headers or {}, body.encode(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "scope"),
+    [
+        (401, "INVALID_TOKEN", ZohoSignInError, "connection"),
+        (401, "AUTHENTICATION_FAILURE", ZohoSignInError, "connection"),
+        (401, "OAUTH_SCOPE_MISMATCH", ZohoSignInError, "connection"),
+        (403, "OAUTH_SCOPE_MISMATCH", ZohoSignInError, "connection"),
+        (403, "NO_PERMISSION", ZohoRejectedError, "connection"),
+        (400, "AUTHORIZATION_FAILED", ZohoRejectedError, "connection"),
+        (404, "RESOURCE_NOT_FOUND", ZohoRejectedError, "job"),
+        (400, "RESOURCE_NOT_FOUND", ZohoRejectedError, "job"),
+        (404, "INVALID_URL_PATTERN", ZohoRejectedError, "connection"),
+        (400, "INVALID_REQUEST_METHOD", ZohoRejectedError, "connection"),
+        (405, "METHOD_NOT_ALLOWED", ZohoRejectedError, "connection"),
+        (400, "API_NOT_SUPPORTED", ZohoRejectedError, "connection"),
+        (429, "TOO_MANY_REQUESTS", ZohoThrottledError, "connection"),
+        (400, "TOO_MANY_REQUESTS", ZohoThrottledError, "connection"),
+        (429, "SOMETHING_NEW", ZohoThrottledError, "connection"),
+        (500, "INTERNAL_ERROR", ZohoUnavailableError, "connection"),
+        (200, "INTERNAL_ERROR", ZohoUnavailableError, "connection"),
+        (400, "SOMETHING_NEW", ZohoRejectedError, "job"),
+        (503, "SOMETHING_NEW", ZohoUnavailableError, "connection"),
+        (401, "SOMETHING_NEW", ZohoSignInError, "connection"),
+        (200, "SOMETHING_NEW", MalformedAnswerError, "job"),
+    ],
+)
+def test_an_answer_is_judged_by_code_and_then_by_status(status, code, kind, scope):
+    error = judged(status, code)
+    assert type(error) is kind
+    assert (error.code, error.http_status, error.scope) == (code, status, scope)
+    assert error.resolution
+    assert "said" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 502, 503, 504, 200])
+def test_an_html_page_is_temporary(status):
+    error = from_answer(status, {}, b"<html>Bad Gateway</html>", now=NOW)
+    assert isinstance(error, ZohoUnavailableError)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        (" 1.5 ", 1.5),
+        ("Mon, 23 Nov 2026 12:01:00 GMT", 60),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0),
+        ("999999999", 86_400),
+        ("inf", 86_400),
+        ("-5", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        ("Mon, 99 Nov 99999", None),
+        ("9" * 100, None),
+    ],
+)
+def test_retry_after_is_seconds_a_date_or_nothing(text, seconds):
+    error = judged(429, "TOO_MANY_REQUESTS", headers={"retry-AFTER": text})
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"info": "Forbidden", "x-info": "Link not valid", "http_status": "403"},
+        {"x-info": "Link not valid"},
+        {"info": "Link not valid", "ERROR_CODE": "4001", "ERROR_MESSAGE": "Bad Request"},
+    ],
+)
+def test_the_file_dialect_says_that_a_link_is_gone(body):
+    error = from_answer(403, {}, json.dumps(body).encode(), now=NOW)
+    assert isinstance(error, ResultGoneError)
+    assert "7 days" in describe(error.code).meaning
+
+
+def test_the_file_dialect_keeps_its_words():
+    body = {"ERROR_CODE": "X1", "ERROR_MESSAGE": "Bad Request", "x-error": "check headers"}
+    error = from_answer(400, {}, json.dumps(body).encode(), now=NOW)
+    assert (error.code, error.message) == ("X1", "Bad Request")
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_known_code_has_help_in_whole_sentences(code):
+    for text in describe(code.lower()):
+        assert text[0].isupper()
+        assert text.endswith(".")
+
+
+def test_an_unknown_code_is_said_to_be_unknown():
+    assert "does not know" in describe("BRAND_NEW").meaning
+
+
+def test_an_error_envelope_is_told_from_a_job():
+    assert is_error_envelope({"code": "X", "message": "m", "status": "error"})
+    assert is_error_envelope({"code": "INVALID_TOKEN"})
+    assert is_error_envelope({"x-info": "Link not valid"})
+    assert not is_error_envelope(job_payload())
+    assert not is_error_envelope(job_payload(status="error", code="X"))
+    assert not is_error_envelope({"status": "ADDED", "id": "1", "code": "X"})
+    assert not is_error_envelope({"status": "error", "code": "X", "resource": []})
+    assert not is_error_envelope([])
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        TOKEN,
+        f"Authorization: Zoho-oauthtoken {TOKEN}",
+        '{"access_token": "s3cret-t0ken"}',
+        "client_secret=s3cret-t0ken&x=1",
+        "Bearer s3cret-t0ken",
+        "plain-canary",
+    ],
+)
+def test_no_error_holds_a_token(leak):
+    for body in (leak.encode(), json.dumps({"code": "X", "message": leak}).encode()):
+        error = from_answer(400, {}, body, now=NOW, secrets=("plain-canary",))
+        shown = repr(vars(error)) + str(error) + repr(error)
+        assert TOKEN not in shown
+        assert "s3cret-t0ken" not in shown
+        assert "plain-canary" not in shown
+
+
+def test_an_excerpt_is_bounded_and_storable():
+    error = from_answer(500, {}, b"\x00\xff" * 10_000, now=NOW)
+    assert len(error.excerpt) <= 4096
+    assert "\0" not in error.excerpt
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(100, 999),
+    st.dictionaries(st.sampled_from(["Retry-After", "X"]), st.text(max_size=40)),
+    st.binary(max_size=300) | st.builds(lambda t: json.dumps({"code": t}).encode(), st.text()),
+)
+def test_any_answer_becomes_one_of_the_errors(status, headers, body):
+    error = from_answer(status, headers, body, now=NOW)
+    assert isinstance(error, ZohoError)
+    assert error.kind in {
+        *("unavailable", "malformed", "throttled", "rejected", "sign_in", "result_gone")
+    }
+    str(error).encode("utf-8")
+
+
+def test_deep_nesting_in_an_error_is_survived():
+    error = from_answer(400, {}, b"[" * 200_000, now=NOW)
+    assert isinstance(error, MalformedAnswerError)

@@ -1,0 +1,217 @@
+import pytest
+
+from jobs.zoho.errors import UnsafeUrlError
+from jobs.zoho.regions import DATA_CENTERS, parse_address, region_for
+
+US = region_for("us")
+RELATIVE = "/v7/crm/org6196138/bulk-write/111/111.zip"
+
+HOSTILE = [
+    "//evil.example/x",
+    "///evil.example/x",
+    "\\\\evil.example\\x",
+    "/\\evil.example/x",
+    "\\/evil.example/x",
+    "\thttps://evil.example/x",
+    "https://evil.example/x",
+    "HTTPS://EVIL.EXAMPLE/x",
+    "https:/evil.example/x",
+    "https:evil.example/x",
+    "https:///evil.example/x",
+    "ht\ntps://evil.example/x",
+    "https://evil\t.example/x",
+    "/\t/evil.example/x",
+    "/\n/evil.example/x",
+    "/\r/evil.example/x",
+    " //evil.example/x",
+    "https://download-accl.zoho.com@evil.example/x",
+    "https://user:pass@download-accl.zoho.com/x",
+    "https://download-accl.zoho.com:443@evil.example/",
+    "https://evil.example\\@download-accl.zoho.com/x",
+    "https://evil.example#@download-accl.zoho.com/x",
+    "https://evil.example?.zoho.com/x",
+    "https://evil.example/.zoho.com",
+    "https://download-accl.zoho.com.evil.example/x",
+    "https://evilzoho.com/x",
+    "https://zoho.com.evil.example/",
+    "https://download-accl.zoho.com:8443/x",
+    "https://download-accl.zoho.com:80/x",
+    "https://download-accl.zoho.com:99999/x",
+    "https://download-accl.zoho.com:/x",
+    "https://download-accl.zoho.com:0/x",
+    "http://download-accl.zoho.com/x",
+    "http://127.0.0.1/x",
+    "https://127.0.0.1/x",
+    "https://[::1]/x",
+    "https://[::ffff:127.0.0.1]/x",
+    "https://2130706433/x",
+    "https://169.254.169.254/latest",
+    "https://download-accl.zoho.eu/x",
+    "https://www.zohoapis.com.cn/x",
+    "https://www.zohoapis.in/x",
+    "https://download-accl.zoho.com./x",
+    "https://.zoho.com/x",
+    "https://download-accl..zoho.com/x",
+    "https://zoho\u3002com/x",
+    "https://z\u043eho.com/x",
+    "https://xn--zho-8cd.com/x",
+    "https://\u017foho.com/",
+    "https://download-accl.zoho.com%2eevil.example/x",
+    "https://download-accl.zoho.com%00.evil.example/x",
+    "https://download-accl.zoho.com\x00.evil.example/x",
+    "https://download-accl.zoho.com/../../x",
+    "/v7/../../x",
+    "/v7/%2e%2e/x",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc/passwd",
+    "ftp://download-accl.zoho.com/x",
+    "gopher://download-accl.zoho.com/x",
+    "mailto:x@zoho.com",
+    "https://",
+    "://download-accl.zoho.com/x",
+    "",
+    " ",
+    "/",
+    "?x=1",
+    "#x",
+    "/x#//evil.example",
+    "/x y",
+    "/x\x7f",
+    "/\u202emoc.live",
+    "/" + "x" * 3000,
+    "https://download-accl.zoho.com/" + "x" * 3000,
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_a_hostile_download_address_leads_nowhere(url):
+    assert len(HOSTILE) >= 40
+    with pytest.raises(UnsafeUrlError) as caught:
+        US.resolve_download(url)
+    assert str(caught.value).isascii()
+    assert not US.may_receive_token(url)
+
+
+@pytest.mark.parametrize("path", [RELATIVE, RELATIVE.lstrip("/")])
+def test_a_relative_address_is_tried_on_the_download_host_and_then_the_api(path):
+    assert US.resolve_download(path) == [
+        "https://download-accl.zoho.com" + RELATIVE,
+        "https://www.zohoapis.com" + RELATIVE,
+    ]
+
+
+def test_a_name_that_looks_like_a_host_stays_a_path():
+    for url in US.resolve_download("evil.example/x"):
+        assert parse_address(url).host in ("download-accl.zoho.com", "www.zohoapis.com")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://download-accl.zoho.com/v2/crm/6735/bulk-write/1/1.zip",
+        "https://download.zohocrm.com/v2/bulk/write/1/result?x=a%20b",
+        "https://www.zohoapis.com/v7/x",
+    ],
+)
+def test_an_absolute_address_of_the_own_data_centre_stays_as_it_is(url):
+    assert US.resolve_download(url) == [url]
+
+
+def test_an_absolute_address_is_written_plainly():
+    assert US.resolve_download("HTTPS://Download-Accl.Zoho.COM:443/x") == [
+        "https://download-accl.zoho.com/x"
+    ]
+
+
+@pytest.mark.parametrize("key", DATA_CENTERS)
+def test_a_data_centre_trusts_its_own_hosts_and_no_other_s(key):
+    region = region_for(key)
+    for own in (region.api_url, region.accounts_url, *region.download_urls):
+        assert region.may_receive_token(own + "/x")
+    for other in DATA_CENTERS:
+        if other != key:
+            assert not region.may_receive_token(region_for(other).api_url)
+            assert not region.may_receive_token(region_for(other).accounts_url)
+
+
+def test_the_hosts_that_differ_from_the_pattern():
+    canada = region_for("ca")
+    assert canada.accounts_url == "https://accounts.zohocloud.ca"
+    assert canada.download_urls[0] == "https://download-accl.zohocloud.ca"
+    assert region_for("au").api_url == "https://www.zohoapis.com.au"
+
+
+def test_only_documented_data_centres_are_confirmed():
+    unconfirmed = {key for key in DATA_CENTERS if not region_for(key).confirmed}
+    assert unconfirmed == {"uk", "ae"}
+
+
+def test_the_environment_has_its_own_api_host_and_the_same_accounts_host():
+    assert region_for("eu", "sandbox").api_url == "https://sandbox.zohoapis.eu"
+    assert region_for("eu", "developer").api_url == "https://developer.zohoapis.eu"
+    assert region_for("eu", "sandbox").accounts_url == region_for("eu").accounts_url
+
+
+class TestCustom:
+    def test_only_the_given_addresses_are_trusted(self):
+        region = region_for(
+            "custom",
+            api_url="http://127.0.0.1:9001/",
+            accounts_url="http://localhost:9002",
+            download_url="https://files.example:8443",
+        )
+        assert region.api_url == "http://127.0.0.1:9001"
+        assert region.may_receive_token("http://127.0.0.1:9001/x")
+        assert region.may_receive_token("https://files.example:8443/x")
+        assert not region.may_receive_token("http://127.0.0.1:9003/x")
+        assert not region.may_receive_token("https://127.0.0.1:9001/x")
+        assert not region.may_receive_token("http://files.example:8443/x")
+        assert not region.may_receive_token("https://www.zohoapis.com/x")
+        assert region.resolve_download("/x") == [
+            "https://files.example:8443/x",
+            "http://127.0.0.1:9001/x",
+        ]
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://example.com", "ftp://localhost", "", "localhost", "https://u:p@x.example", "//x"],
+    )
+    def test_an_address_must_be_https_or_on_this_machine(self, url):
+        with pytest.raises(ValueError, match="address"):
+            region_for("custom", api_url=url, accounts_url="https://a.example")
+
+
+@pytest.mark.parametrize("key", ["", "US", "mars", "www"])
+def test_an_unknown_data_centre_is_refused_with_the_choices(key):
+    with pytest.raises(ValueError, match="choose one of us, eu"):
+        region_for(key)
+
+
+def test_an_unknown_environment_is_refused():
+    with pytest.raises(ValueError, match="production, sandbox, developer"):
+        region_for("us", "staging")
+
+
+class TestApiDomain:
+    def test_the_own_api_host_is_honoured(self):
+        assert US.with_api_domain("https://www.zohoapis.com").api_url == US.api_url
+
+    @pytest.mark.parametrize(
+        "domain",
+        [
+            "https://evil.example",
+            "http://www.zohoapis.com",
+            "https://www.zohoapis.eu",
+            "https://sandbox.zohoapis.com",
+            "https://projects.zoho.com",
+            "",
+            "www.zohoapis.com",
+        ],
+    )
+    def test_any_other_host_changes_nothing(self, domain):
+        assert US.with_api_domain(domain) is US
+
+    def test_a_custom_region_stays_as_given(self):
+        region = region_for("custom", api_url="http://localhost:1", accounts_url="http://[::1]:2")
+        assert region.with_api_domain("https://www.zohoapis.com") is region

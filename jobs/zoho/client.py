@@ -1,0 +1,309 @@
+"""The calls of Zoho CRM's Bulk Write API that a monitor needs.
+
+Source: the v7 pages "Bulk Write Job Details" and "Download Result". Each call costs one API credit
+and needs the scope ZohoCRM.bulk.CREATE or ZohoCRM.bulk.ALL.
+"""
+
+import json
+import queue
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from jobs.zoho import wire
+from jobs.zoho.downloads import Downloader
+from jobs.zoho.errors import (
+    MalformedAnswerError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+    ZohoUnavailableError,
+    describe,
+    from_answer,
+    is_error_envelope,
+    redact,
+)
+from jobs.zoho.payloads import JobDetails, parse_job_details
+from jobs.zoho.regions import Region
+
+MAX_DETAILS_BYTES = 4 * 1024 * 1024
+# A new token cures these; a missing scope stays missing however new the token is.
+RENEWABLE = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE"})
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_API_VERSION = re.compile(r"v[0-9]{1,2}(\.[0-9])?", re.ASCII)
+
+
+class Tokens(Protocol):
+    """Where access tokens come from: ``oauth.AccessTokens``."""
+
+    @property
+    def api_domain(self) -> str: ...
+
+    def get(self) -> str: ...
+
+    def renew(self, rejected: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking for one job: its details or an error, never both.
+
+    ``asked_at`` is in UTC, ``elapsed`` in seconds.
+    """
+
+    job_id: str
+    asked_at: datetime
+    details: JobDetails | None
+    error: ZohoError | None
+    elapsed: float
+
+
+class BulkWriteClient:
+    """Reads bulk write jobs of one connection; may be used by many threads at once.
+
+    ``timeout`` is the seconds one call may take in all. ``pool_size`` connections are kept alive:
+    as many as threads use the client. ``proxies`` as in ``requests``; those of the environment
+    are not used.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: Region,
+        tokens: Tokens,
+        api_version: str = "v7",
+        pool_size: int = 10,
+        timeout: float = 20.0,
+        proxies: Mapping[str, str] | None = None,
+        max_details_bytes: int = MAX_DETAILS_BYTES,
+    ) -> None:
+        if not _API_VERSION.fullmatch(api_version):
+            raise ValueError(f"Not a version of Zoho's API: {api_version!r} (for example v7).")
+        self._region = region
+        self._tokens = tokens
+        self._path = f"/crm/bulk/{api_version}/write/"
+        self._timeout = timeout
+        self._proxies = proxies
+        self._max_details_bytes = max_details_bytes
+        self._session = wire.new_session(pool_size)
+        self._base = ("", region.api_url + self._path)
+
+    def __repr__(self) -> str:
+        return f"BulkWriteClient(region={self._region.key!r}, timeout={self._timeout})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept alive."""
+        self._session.close()
+
+    def job_details(self, job_id: str) -> JobDetails:
+        """What Zoho says about the job now. Raises a kind of ZohoError.
+
+        A rejected token is renewed once and the call repeated once.
+        """
+        if not _JOB_ID.fullmatch(job_id):
+            raise ZohoRejectedError(
+                "This is not the ID of a bulk write job; Zoho was not asked.",
+                resolution=describe("RESOURCE_NOT_FOUND").resolution,
+            )
+        token = self._tokens.get()
+        try:
+            return self._ask(job_id, token)
+        except ZohoSignInError as error:
+            if error.code not in RENEWABLE:
+                raise
+        token = self._tokens.renew(token)
+        try:
+            return self._ask(job_id, token)
+        except ZohoSignInError as error:
+            raise still_rejected(error) from error
+
+    def job_details_many(
+        self, job_ids: Sequence[str], *, threads: int, seconds: float
+    ) -> Iterator[Answer]:
+        """Ask for many jobs with some threads; the answers come as they arrive.
+
+        No further job is asked for once ``seconds`` have passed or Zoho has wanted a sign-in or
+        a pause; jobs not asked for are not yielded. The last answer is there at the latest
+        ``seconds`` and two timeouts after the start.
+        """
+        if not job_ids:
+            return
+        asked_at, started = datetime.now(UTC), time.perf_counter()
+        try:
+            # Once, ahead of the threads: without a token one answer says so, not one per thread.
+            self._tokens.get()
+        except ZohoError as error:
+            yield Answer(job_ids[0], asked_at, None, error, time.perf_counter() - started)
+            return
+        stop = threading.Event()
+        answers: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
+        waiting = iter(list(job_ids))
+        taking = threading.Lock()
+        until = time.monotonic() + seconds
+
+        def work() -> None:
+            try:
+                while not stop.is_set() and time.monotonic() < until:
+                    with taking:
+                        job_id = next(waiting, None)
+                    if job_id is None:
+                        return
+                    answer = self._answer(job_id)
+                    if isinstance(answer.error, ZohoSignInError | ZohoThrottledError):
+                        stop.set()
+                    answers.put(answer)
+            except BaseException as exc:  # handed to the caller's thread
+                stop.set()
+                answers.put(exc)
+            finally:
+                answers.put(None)
+
+        workers = max(1, min(threads, len(job_ids)))
+        for number in range(workers):
+            threading.Thread(target=work, name=f"zoho-poll-{number}", daemon=True).start()
+        try:
+            while workers:
+                item = answers.get()
+                if item is None:
+                    workers -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            stop.set()
+
+    def download(
+        self, download_url: str, target: BinaryIO, *, max_bytes: int, seconds: float
+    ) -> int:
+        """Write a job's result file to ``target`` and return its size in bytes.
+
+        ``target`` is written from where it stands and must be seekable; what a failed attempt
+        wrote is cut off again. Raises ResultGoneError for a link that is not valid any more,
+        UnsafeUrlError, TooLargeError, or another kind of ZohoError; OSError if ``target`` fails.
+        """
+        return Downloader(self._session, self._region, self._tokens, self._proxies).download(
+            download_url, target, max_bytes=max_bytes, seconds=seconds
+        )
+
+    def _answer(self, job_id: str) -> Answer:
+        asked_at, started = datetime.now(UTC), time.perf_counter()
+        try:
+            details = self.job_details(job_id)
+        except ZohoError as error:
+            return Answer(job_id, asked_at, None, error, time.perf_counter() - started)
+        return Answer(job_id, asked_at, details, None, time.perf_counter() - started)
+
+    def _ask(self, job_id: str, token: str) -> JobDetails:
+        reply = wire.fetch(
+            self._session,
+            _prepared(self._base_url() + job_id, token),
+            seconds=self._timeout,
+            max_bytes=self._max_details_bytes,
+            proxies=self._proxies,
+        )
+        if reply.status == 200 and reply.body:
+            return _read_details(reply, job_id, token)
+        raise _refusal(reply, token)
+
+    def _base_url(self) -> str:
+        api_domain, base = self._base
+        if self._tokens.api_domain != api_domain:
+            api_domain = self._tokens.api_domain
+            base = self._region.with_api_domain(api_domain).api_url + self._path
+            self._base = (api_domain, base)
+        return base
+
+
+def _prepared(url: str, token: str) -> requests.PreparedRequest:
+    """A GET without the checks of Request.prepare(), which cost as much as the rest of the call.
+
+    The URL is made of a region's address and a checked id.
+    """
+    request = requests.PreparedRequest()
+    request.method = "GET"
+    request.url = url
+    request.headers = CaseInsensitiveDict(
+        {
+            "Authorization": f"Zoho-oauthtoken {token}",
+            "User-Agent": wire.USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+    )
+    return request
+
+
+def _read_details(reply: wire.Reply, job_id: str, token: str) -> JobDetails:
+    try:
+        details = parse_job_details(reply.body)
+    except MalformedAnswerError as error:
+        if _is_envelope(reply.body):
+            raise from_answer(
+                reply.status, reply.headers, reply.body, now=datetime.now(UTC), secrets=(token,)
+            ) from error
+        error.excerpt = redact(error.excerpt, token)
+        error.http_status = reply.status
+        raise
+    if not details.job_id:
+        return replace(details, job_id=job_id)
+    if details.job_id != job_id:
+        raise MalformedAnswerError("Zoho answered for another job.", http_status=reply.status)
+    return details
+
+
+def _is_envelope(body: bytes) -> bool:
+    try:
+        return is_error_envelope(json.loads(body))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refusal(reply: wire.Reply, token: str) -> ZohoError:
+    status = reply.status
+    if 300 <= status < 400 and status != 304:
+        return ZohoUnavailableError(
+            f"Redirect refused: Zoho's API answered with HTTP {status}.",
+            http_status=status,
+            resolution=(
+                "Check the data centre and the API address of this connection; the access token "
+                "is not sent on to other addresses."
+            ),
+        )
+    if status in (200, 204, 304):
+        return MalformedAnswerError("Zoho's answer is empty.", http_status=status)
+    return from_answer(status, reply.headers, reply.body, now=datetime.now(UTC), secrets=(token,))
+
+
+def still_rejected(error: ZohoSignInError) -> ZohoSignInError:
+    """The error for a token that Zoho rejects although it was renewed just now."""
+    if error.code not in RENEWABLE:
+        return error
+    return ZohoSignInError(
+        "Zoho rejects the access token although it was renewed just now.",
+        code=error.code,
+        http_status=error.http_status,
+        resolution=describe("INVALID_TOKEN").resolution,
+        excerpt=error.excerpt,
+    )

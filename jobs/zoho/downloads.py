@@ -1,0 +1,215 @@
+"""Fetching a job's result file: which addresses to try, and what their answers mean.
+
+Source: the v7 page "Download Result". Where a relative ``download_url`` belongs is documented
+nowhere, so ``Region.resolve_download`` gives several addresses, tried in turn.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import BinaryIO, Protocol
+
+import requests
+
+from jobs.zoho import wire
+from jobs.zoho.errors import (
+    MalformedAnswerError,
+    ResultGoneError,
+    TooLargeError,
+    UnsafeUrlError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+    ZohoUnavailableError,
+    describe,
+    from_answer,
+)
+from jobs.zoho.regions import Region, parse_address
+
+MOST_REDIRECTS = 3
+MAX_ERROR_BYTES = 65_536
+_NO_FILE_TYPES = ("json", "text/html", "xml")
+
+
+class Tokens(Protocol):
+    """Where access tokens come from: ``oauth.AccessTokens``."""
+
+    def get(self) -> str: ...
+
+    def renew(self, rejected: str) -> str: ...
+
+
+class _MovedError(Exception):
+    """The file is at another address, not judged yet."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+
+
+class Downloader:
+    """One download for a connection, on a session that is handed in."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        region: Region,
+        tokens: Tokens,
+        proxies: Mapping[str, str] | None,
+    ) -> None:
+        self._session = session
+        self._region = region
+        self._tokens = tokens
+        self._proxies = proxies
+        self._renewed = False
+
+    def download(
+        self, download_url: str, target: BinaryIO, *, max_bytes: int, seconds: float
+    ) -> int:
+        """Bytes written to ``target``; see ``BulkWriteClient.download``."""
+        candidates = self._region.resolve_download(download_url)
+        until = time.monotonic() + seconds
+        start = target.tell()
+        failures: list[ZohoError] = []
+        for url in candidates:
+            try:
+                return self._from(url, target, start, max_bytes, until)
+            except (ZohoThrottledError, UnsafeUrlError):
+                raise
+            except ZohoError as error:
+                _cut(target, start)
+                if isinstance(error, TooLargeError):
+                    raise
+                failures.append(error)
+        raise _verdict(failures)
+
+    def _from(self, url: str, target: BinaryIO, start: int, max_bytes: int, until: float) -> int:
+        token = self._tokens.get()
+        hops = 0
+        while True:
+            try:
+                return self._attempt(url, token, target, start, max_bytes, until)
+            except _MovedError as moved:
+                hops += 1
+                url = self._followed(moved.location, hops)
+            except ZohoSignInError as error:
+                # A file host that takes no token says nothing about the connection's other calls.
+                error.scope = "job"
+                if self._renewed or error.code not in ("INVALID_TOKEN", "AUTHENTICATION_FAILURE"):
+                    raise
+                self._renewed = True
+                token = self._tokens.renew(token)
+
+    def _followed(self, location: str, hops: int) -> str:
+        """Where a redirect may lead: an absolute address of the connection's own hosts."""
+        address = parse_address(location)
+        if address is None or not self._region.may_receive_token(location):
+            raise UnsafeUrlError(
+                "Redirect refused: the result is said to be on a host that is not the connection's."
+            )
+        if hops > MOST_REDIRECTS:
+            raise ZohoUnavailableError("Redirect refused: the download leads in circles.")
+        return str(address)
+
+    def _attempt(
+        self, url: str, token: str, target: BinaryIO, start: int, max_bytes: int, until: float
+    ) -> int:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise ZohoUnavailableError("The download did not end in time.")
+        with wire.open_stream(
+            self._session,
+            self._request(url, token),
+            seconds=left,
+            max_bytes=max_bytes,
+            proxies=self._proxies,
+        ) as stream:
+            if stream.status in (301, 302, 303, 307, 308):
+                raise _MovedError(stream.headers.get("Location", ""))
+            content_type = stream.headers.get("Content-Type", "").lower()
+            if stream.status != 200 or any(name in content_type for name in _NO_FILE_TYPES):
+                raise _refusal(stream, token)
+            length = stream.headers.get("Content-Length", "")
+            if length.isascii() and length.isdigit() and int(length[:19]) > max_bytes:
+                raise _too_large(max_bytes)
+            return _copy(stream, target, start, max_bytes, token)
+
+    def _request(self, url: str, token: str) -> requests.PreparedRequest:
+        headers = {
+            "User-Agent": wire.USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+        }
+        if self._region.may_receive_token(url):
+            headers["Authorization"] = f"Zoho-oauthtoken {token}"
+        return requests.Request("GET", url, headers=headers).prepare()
+
+
+def _cut(target: BinaryIO, start: int) -> None:
+    """Take away what was written from ``start`` on."""
+    target.seek(start)
+    target.truncate(start)
+
+
+def _copy(stream: wire.Stream, target: BinaryIO, start: int, max_bytes: int, token: str) -> int:
+    _cut(target, start)
+    written = 0
+    try:
+        for chunk in stream.chunks():
+            if not written and _is_error_body(chunk):
+                raise from_answer(
+                    stream.status, stream.headers, chunk, now=datetime.now(UTC), secrets=(token,)
+                )
+            target.write(chunk)
+            written += len(chunk)
+    except wire.TooManyBytesError as exc:
+        raise _too_large(max_bytes) from exc
+    if not written:
+        raise MalformedAnswerError("Zoho's result file is empty.", http_status=stream.status)
+    return written
+
+
+def _is_error_body(chunk: bytes) -> bool:
+    """Whether the start of a "file" is a JSON object or a page: a ZIP starts with PK."""
+    return chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"<")
+
+
+def _refusal(stream: wire.Stream, token: str) -> ZohoError:
+    body = b""
+    with contextlib.suppress(wire.TooManyBytesError):
+        for chunk in stream.chunks():
+            body += chunk
+            if len(body) >= MAX_ERROR_BYTES:
+                break
+    error = from_answer(
+        stream.status, stream.headers, body, now=datetime.now(UTC), secrets=(token,)
+    )
+    if isinstance(error, ResultGoneError | ZohoThrottledError | ZohoSignInError):
+        return error
+    if stream.status in (404, 410):
+        return ResultGoneError(
+            f"The result is not available at its address (HTTP {stream.status}).",
+            code=error.code,
+            http_status=stream.status,
+            resolution=describe("LINK_NOT_VALID").resolution,
+            excerpt=error.excerpt,
+        )
+    return error
+
+
+def _too_large(max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"The result file is larger than {max_bytes / 1_048_576:,.1f} MiB.")
+
+
+def _verdict(failures: list[ZohoError]) -> ZohoError:
+    """What several addresses' answers mean together.
+
+    One that could not answer may still hold the file, so the result counts as gone only if
+    all of them said no; a sign-in that fails at the API's own host is the connection's trouble.
+    """
+    for kind in (ZohoUnavailableError, ZohoSignInError, ResultGoneError, ZohoRejectedError):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
+    return failures[-1]

@@ -1,0 +1,175 @@
+"""The ERRORS column of a result CSV: its grammar, and what each code means.
+
+Source: the v7 page "Download Result": ``<code>-<column>[,<column>...]``, several joined by a colon,
+with eight documented codes.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+UNKNOWN = "UNKNOWN"
+MOST_ERRORS = 200
+LONGEST_TEXT = 20_000
+LONGEST_COLUMN = 500
+
+
+class RowError(NamedTuple):
+    """One reason why a row was not imported, and the column it is about ("" if none is named)."""
+
+    code: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCode:
+    """Help for one code, in sentences for an administrator of this dashboard."""
+
+    code: str
+    meaning: str
+    what_to_do: str
+
+
+RESULT_CODES: Mapping[str, ResultCode] = MappingProxyType(
+    {
+        item.code: item
+        for item in (
+            ResultCode(
+                "MANDATORY_NOT_FOUND",
+                "A mandatory field is empty or its column is missing.",
+                "Fill the column in every row, or give the field a default value in the mapping.",
+            ),
+            ResultCode(
+                "INVALID_DATA",
+                "The value does not suit the field: wrong type, format, length or choice.",
+                "Compare the values with the field's type in Zoho CRM: dates, numbers, picklist "
+                "values, maximum length, and IDs of linked records.",
+            ),
+            ResultCode(
+                "DUPLICATE_DATA",
+                "A record with the same value exists already in a field that must be unique.",
+                "Remove the duplicates, or import with update or upsert and that field as find_by.",
+            ),
+            ResultCode(
+                "NOT_APPROVED",
+                "The record waits for approval in Zoho CRM and cannot be changed.",
+                "Approve or reject the record in Zoho CRM, then import the row again.",
+            ),
+            ResultCode(
+                "BLOCKED_RECORD",
+                "The record is blocked in Zoho CRM and cannot be changed.",
+                "Unblock the record in Zoho CRM, then import the row again.",
+            ),
+            ResultCode(
+                "CANNOT_PROCESS",
+                "Zoho could not process the row.",
+                "Check the row as a whole, import it again alone, and ask Zoho's support if it "
+                "fails again.",
+            ),
+            ResultCode(
+                "LIMIT_EXCEEDED",
+                "A limit was exceeded, for example of the module, of subform rows or of storage.",
+                "Check the organisation's limits and storage in Zoho CRM, and split the import.",
+            ),
+            ResultCode(
+                "RESOURCE_NOT_FOUND",
+                "The record to update, or a record the row refers to, was not found.",
+                "Check the IDs or the find_by values in the column; the records may be deleted or "
+                "belong to another organisation.",
+            ),
+        )
+    }
+)
+
+
+def describe_result_code(code: str) -> ResultCode:
+    """Help for a code of the ERRORS column; an honest text for one that Zoho does not document."""
+    known = RESULT_CODES.get(code.strip().upper())
+    if known is not None:
+        return known
+    if code == UNKNOWN:
+        return ResultCode(
+            UNKNOWN,
+            "The reason is not written in the form that Zoho documents.",
+            "Read the text as Zoho wrote it.",
+        )
+    return ResultCode(
+        code[:100],
+        f"Zoho gave the reason {code[:100]}, which its documentation does not explain.",
+        "Compare the row with one that was imported, or ask Zoho's support about the code.",
+    )
+
+
+_CODE = re.compile(r"[A-Z][A-Z_]+(?=-)")
+_DOCUMENTED = "|".join(sorted(RESULT_CODES, key=len, reverse=True))
+_BARE_CODE = re.compile(rf"(?:{_DOCUMENTED})(?=:|$)")
+# Where a colon parts two errors, and is not a character of a column's name.
+_NEXT = re.compile(rf":(?=[A-Z][A-Z_]+-|(?:{_DOCUMENTED})(?::|$))")
+_ONLY_CODE = re.compile(r"[A-Z][A-Z_]+")
+
+
+def parse_errors(text: str, known_columns: Collection[str] = ()) -> tuple[RowError, ...]:
+    """The errors named in one cell of the ERRORS column, in its order; () for an empty cell.
+
+    Columns may themselves hold "-", ":" and ","; ``known_columns`` settles those. Text that fits
+    nothing comes back whole as the column of one error with the code UNKNOWN.
+    """
+    text = text[:LONGEST_TEXT].strip()
+    if not text:
+        return ()
+    names = known_columns if isinstance(known_columns, tuple) else tuple(known_columns)
+    return _parsed(text, _by_length(names)) or (RowError(UNKNOWN, text[:LONGEST_COLUMN]),)
+
+
+@lru_cache(maxsize=64)
+def _by_length(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names longest first: of two that fit, the longer is meant."""
+    return tuple(sorted({name for name in names if name}, key=len, reverse=True))
+
+
+def _parsed(text: str, names: tuple[str, ...]) -> tuple[RowError, ...]:
+    found: list[RowError] = []
+    at, end = 0, len(text)
+    while at < end and len(found) < MOST_ERRORS:
+        if bare := _BARE_CODE.match(text, at):
+            found.append(RowError(bare[0], ""))
+            at = bare.end() + 1
+            continue
+        code = _CODE.match(text, at)
+        if code is None:
+            if not found and _ONLY_CODE.fullmatch(text):
+                return (RowError(text, ""),)
+            return ()
+        columns, at = _columns(text, code.end() + 1, names)
+        found.extend(RowError(code[0], column) for column in columns)
+    return tuple(found[:MOST_ERRORS])
+
+
+def _columns(text: str, at: int, names: tuple[str, ...]) -> tuple[list[str], int]:
+    """The columns from ``at`` to the end of their error, and where the next error starts."""
+    columns: list[str] = []
+    end = len(text)
+    while True:
+        stop = _known_end(text, at, names)
+        if stop is None:
+            parting = _NEXT.search(text, at)
+            error_end = parting.start() if parting else end
+            comma = text.find(",", at, error_end)
+            stop = comma if comma >= 0 else error_end
+        columns.append(text[at:stop].strip()[:LONGEST_COLUMN])
+        if stop >= end or text[stop] == ":" or len(columns) >= MOST_ERRORS:
+            return [name for name in columns if name] or [""], stop + 1
+        at = stop + 1
+
+
+def _known_end(text: str, at: int, names: tuple[str, ...]) -> int | None:
+    """Where a known column's name ends that stands at ``at``."""
+    for name in names:
+        if text.startswith(name, at):
+            stop = at + len(name)
+            if stop == len(text) or text[stop] == "," or _NEXT.match(text, stop):
+                return stop
+    return None
