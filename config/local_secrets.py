@@ -36,6 +36,7 @@ def ensure_local_secrets() -> None:
         "ENCRYPTION_KEYS": (ENCRYPTION_KEYS_FILE, lambda: Fernet.generate_key().decode()),
     }
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, (file_name, make) in wanted.items():
             if not env.str(name, ""):
                 _write_once(folder / file_name, make())
@@ -57,7 +58,6 @@ def read_local_secret(folder: Path, file_name: str) -> str:
 def _write_once(path: Path, value: str) -> None:
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside and linked into place: of two commands starting at once, one secret wins,
     # and nobody ever reads half of it.
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -43,9 +43,7 @@ if not SECRET_KEY:
 # Their own keys, so that changing SECRET_KEY loses no token. The first encrypts, all decrypt.
 ENCRYPTION_KEYS = [
     key.strip()
-    for key in (
-        env.str("ENCRYPTION_KEYS", "") or read_local_secret(DATA_DIR, ENCRYPTION_KEYS_FILE)
-    )
+    for key in (env.str("ENCRYPTION_KEYS", "") or read_local_secret(DATA_DIR, ENCRYPTION_KEYS_FILE))
     .replace("\n", ",")
     .split(",")
     if key.strip()
@@ -256,7 +254,7 @@ TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_THOUSAND_SEPARATOR = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", "") or DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static", ("bootstrap", Path(next(iter(bootstrap.__path__))))]
 STORAGES = {
     # Result files hold personal data: nothing serves this folder but our own signed-in views.

@@ -55,9 +55,7 @@ class Command(BaseCommand):
                     missing.append(job_id)
             return jobs, missing
         now = timezone.now()
-        due = BulkWriteJob.objects.due(now).filter(
-            connection__in=Connection.objects.pollable(now)
-        )
+        due = BulkWriteJob.objects.due(now).filter(connection__in=Connection.objects.pollable(now))
         if connection_name:
             due = due.filter(connection=get_connection(connection_name))
         return list(due.select_related("connection")), []

@@ -18,6 +18,9 @@ class Command(BaseCommand):
         with transaction.atomic():
             connections = list(Connection.objects.select_for_update())
             for connection in connections:
+                # Setting what was read makes it a new secret, encrypted when it is saved.
+                connection.client_secret = connection.client_secret
+                connection.refresh_token = connection.refresh_token
                 connection.save(update_fields=["client_secret", "refresh_token"])
             # Tokens live for an hour; a new one is asked for where one is needed.
             SharedToken.objects.all().delete()

@@ -1,11 +1,10 @@
 """Run the whole product on this machine."""
 
-import importlib
 import os
 import signal
 import sys
-import time
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -121,18 +120,21 @@ def process_count(name: str) -> int:
 
 
 def demo_epoch(data_dir: Path) -> str:
-    """The second at which this demo began, the same at every start."""
+    """When this demo began, the same at every start, so that its jobs go on where they were."""
     path = data_dir / "demo-epoch"
     if not path.exists():
-        path.write_text(f"{int(time.time())}\n")
+        path.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
     return path.read_text().strip()
 
 
 def load_sample_org(sandbox_url: str) -> None:
-    importlib.import_module("jobs.services.demo").load_sample_org(sandbox_url)
+    # Imported here, because the demo alone needs it and it would delay every start.
+    from jobs.services import demo
+
+    demo.load_sample_org(sandbox_url)
 
 
 def remove_beat_schedule(path: Path) -> None:
-    """Forget when beat last ticked: its ticks are seconds apart, and a power cut can tear the file."""
+    """Forget when beat last ticked: seconds ago at most, and a power cut can tear the file."""
     for leftover in path.parent.glob(f"{path.name}*"):
         leftover.unlink()

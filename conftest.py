@@ -1,0 +1,3 @@
+"""What every test may use; `jobs/tests/plugins/` says what each fixture does."""
+
+pytest_plugins = ["jobs.tests.plugins.background", "jobs.tests.plugins.browser"]

@@ -1,0 +1,1 @@
+"""Plugins that pytest loads by name (`-p`) before it reads the settings."""
