@@ -4,7 +4,10 @@ The broker only wakes workers. What is due, and who works on it, stands in the d
 that is lost or runs twice loses and repeats nothing.
 """
 
-from celery import shared_task
+from typing import Any
+
+from celery import shared_task, signals
+from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
@@ -12,6 +15,20 @@ from jobs.services import alerting, polling, results
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.
 POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
+
+
+@signals.beat_init.connect
+def watch_beat(**kwargs: Any) -> None:
+    """Have this process, which is beat, say with its ticks that it is alive.
+
+    Told apart from the worker's own sign of life, so that `/readyz` can say which of them is dead.
+    """
+    signals.before_task_publish.connect(note_beat, sender=deliver_alerts.name, weak=False)
+
+
+def note_beat(**kwargs: Any) -> None:
+    close_old_connections()
+    Heartbeat.note(Heartbeat.BEAT, timezone.now())
 
 
 @shared_task

@@ -4,7 +4,7 @@ from jobs.models.alert import Alert
 from jobs.models.connection import Connection, split_addresses
 from jobs.models.fields import EncryptedTextField, UndecryptableError
 from jobs.models.history import JobEvent, Snapshot
-from jobs.models.job import BulkWriteJob, FieldMapping, Outcome, Resource
+from jobs.models.job import BulkWriteJob, CountsMixin, FieldMapping, Outcome, Resource
 from jobs.models.machine import Heartbeat, SharedToken
 from jobs.models.result import Result, ResultFile, SkipReason
 
@@ -12,6 +12,7 @@ __all__ = [
     "Alert",
     "BulkWriteJob",
     "Connection",
+    "CountsMixin",
     "EncryptedTextField",
     "FieldMapping",
     "Heartbeat",

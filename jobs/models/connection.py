@@ -19,9 +19,7 @@ def split_addresses(text: str) -> list[str]:
 class ConnectionQuerySet(models.QuerySet["Connection"]):
     def pollable(self, now: datetime) -> Self:
         """Connections whose jobs may be asked about now: not paused, blocked or throttled."""
-        return self.filter(
-            Q(resume_at=None) | Q(resume_at__lte=now), paused=False, blocked_at=None
-        )
+        return self.filter(Q(resume_at=None) | Q(resume_at__lte=now), paused=False, blocked_at=None)
 
     def broken(self) -> Self:
         """Connections that need a person before they can be polled again."""
@@ -58,9 +56,7 @@ class Connection(models.Model):
             )
         ],
     )
-    data_center = models.CharField(
-        max_length=10, choices=DataCenter.choices, default=DataCenter.US
-    )
+    data_center = models.CharField(max_length=10, choices=DataCenter.choices, default=DataCenter.US)
     environment = models.CharField(
         max_length=12, choices=Environment.choices, default=Environment.PRODUCTION
     )

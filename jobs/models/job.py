@@ -1,13 +1,15 @@
 """A bulk write job: its current state, its resources and their field mappings."""
 
-from datetime import datetime
-from typing import Self
+from datetime import date, datetime, time, timedelta
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce, TruncDate
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.models.connection import Connection, split_addresses
 
@@ -37,6 +39,32 @@ class CountsMixin(models.Model):
         abstract = True
 
 
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+LIST_FIELDS = (
+    "zoho_job_id",
+    "label",
+    "modules",
+    "file_names",
+    "operation",
+    "status",
+    "status_raw",
+    "outcome",
+    "needs_attention",
+    "added_count",
+    "updated_count",
+    "skipped_count",
+    "total_count",
+    "skip_ratio",
+    "poll_state",
+    "tracked_at",
+    "last_changed_at",
+    "ended_at",
+)
+
+
 class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
     def active(self) -> Self:
         """Jobs that are still polled."""
@@ -63,6 +91,52 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
         for word in text.lower().split():
             found = found.filter(search_text__contains=word)
         return found
+
+    def live(self) -> Self:
+        """Active jobs that a poll can change: their connections are neither paused nor blocked."""
+        return self.active().filter(connection__paused=False, connection__blocked_at=None)
+
+    def ended(self) -> Self:
+        """Jobs that Zoho has ended, the latest end first."""
+        return self.exclude(ended_at=None).order_by("-ended_at", "-pk")
+
+    def ended_between(self, first: date | None, last: date | None) -> Self:
+        """Jobs that Zoho ended from the first day to the last, by the installation's clock."""
+        found = self.exclude(ended_at=None)
+        if first is not None:
+            found = found.filter(ended_at__gte=_midnight(first))
+        if last is not None and last < date.max:
+            found = found.filter(ended_at__lt=_midnight(last + timedelta(days=1)))
+        return found
+
+    def of_module(self, module: str) -> Self:
+        """Jobs with a resource of this module."""
+        resources = Resource.objects.filter(job=OuterRef("pk"), module=module)
+        return self.filter(Exists(resources))
+
+    def lean(self) -> Self:
+        """Jobs with what a row of a list shows, and no more."""
+        return self.select_related("connection").only(
+            *LIST_FIELDS,
+            "connection__name",
+            "connection__stuck_after_minutes",
+            "connection__paused",
+            "connection__blocked_at",
+        )
+
+    def rows_per_day(self, since: datetime) -> list[dict[str, Any]]:
+        """`[{"day", "added", "updated", "skipped"}, …]` of the jobs that ended since, by day."""
+        return list(
+            self.filter(ended_at__gte=since)
+            .order_by()
+            .values(day=TruncDate("ended_at"))
+            .annotate(
+                added=Coalesce(Sum("added_count"), 0),
+                updated=Coalesce(Sum("updated_count"), 0),
+                skipped=Coalesce(Sum("skipped_count"), 0),
+            )
+            .order_by("day")
+        )
 
     def outcome_counts(self) -> dict[str, int]:
         """Number of jobs with each outcome, those without any job included."""
@@ -117,9 +191,7 @@ class BulkWriteJob(CountsMixin):
     state_digest = models.CharField(max_length=64, blank=True)
 
     # What we make of it.
-    outcome = models.CharField(
-        max_length=20, choices=Outcome.choices, default=Outcome.UNKNOWN
-    )
+    outcome = models.CharField(max_length=20, choices=Outcome.choices, default=Outcome.UNKNOWN)
     needs_attention = models.BooleanField(default=False)
     skip_ratio = models.FloatField(null=True)
     warnings = models.JSONField(default=list)
@@ -167,9 +239,7 @@ class BulkWriteJob(CountsMixin):
             ),
             # The list's filters and sorts
             models.Index(fields=["outcome", "-id"], name="job_outcome"),
-            models.Index(
-                fields=["-id"], condition=Q(needs_attention=True), name="job_attention"
-            ),
+            models.Index(fields=["-id"], condition=Q(needs_attention=True), name="job_attention"),
             models.Index(fields=["last_changed_at"], name="job_last_changed"),
             models.Index(fields=["created_time"], name="job_created"),
             models.Index(fields=["skip_ratio"], name="job_skip_ratio"),
@@ -204,6 +274,11 @@ class BulkWriteJob(CountsMixin):
         return self.poll_state == self.PollState.ACTIVE
 
     @property
+    def can_change(self) -> bool:
+        """Whether a poll may come for this job: its connection is neither paused nor blocked."""
+        return self.is_live and not self.connection.paused and not self.connection.is_blocked
+
+    @property
     def has_ended(self) -> bool:
         """Whether Zoho has ended this job: it and each of its resources."""
         return self.ended_at is not None
@@ -226,6 +301,19 @@ class BulkWriteJob(CountsMixin):
         return "\n".join(part for part in parts if part).lower()
 
 
+class ResourceQuerySet(models.QuerySet["Resource"]):
+    def skips_by_module(self, since: datetime) -> list[dict[str, Any]]:
+        """`[{"module", "skipped", "total"}, …]` of jobs that ended since, most skipped first."""
+        return list(
+            self.filter(job__ended_at__gte=since, total_count__gt=0, skipped_count__isnull=False)
+            .exclude(module="")
+            .order_by()
+            .values("module")
+            .annotate(skipped=Sum("skipped_count"), total=Sum("total_count"))
+            .order_by("-skipped", "module")
+        )
+
+
 class Resource(CountsMixin):
     """One entry of the job's `resource[]`: one module and one CSV file."""
 
@@ -244,6 +332,8 @@ class Resource(CountsMixin):
     file_status_raw = models.CharField(max_length=100, blank=True)
     mappings_digest = models.CharField(max_length=64, blank=True)
 
+    objects = ResourceQuerySet.as_manager()
+
     class Meta:
         ordering = ["position"]
         constraints = [
@@ -257,9 +347,7 @@ class Resource(CountsMixin):
 class FieldMapping(models.Model):
     """Which column of the CSV went into which field of the module."""
 
-    resource = models.ForeignKey(
-        Resource, on_delete=models.CASCADE, related_name="field_mappings"
-    )
+    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="field_mappings")
     position = models.PositiveSmallIntegerField()
     api_name = models.CharField(max_length=255, blank=True)
     index = models.BigIntegerField(null=True)

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
-from django.template.loader import render_to_string
-from django.urls import reverse
+from django.db.models import Q
 from django.utils import timezone
 
-from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome, SkipReason
-from jobs.services import reasons, wording
+from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome
+from jobs.services import mails, wording
 from jobs.services.outcomes import FAILED_STATUSES, ResourceState, Verdict
 
 logger = logging.getLogger(__name__)
@@ -118,9 +115,13 @@ def deliver_due() -> int:
     return sent
 
 
+def recipients_of(alert: Alert) -> list[str]:
+    """Who is told by an alert that has not gone out yet."""
+    return alert.job.recipients if alert.job else alert.connection.recipients
+
+
 def _deliver(alert: Alert) -> bool:
-    recipients = alert.job.recipients if alert.job else alert.connection.recipients
-    alert.recipients = recipients
+    recipients = alert.recipients = recipients_of(alert)
     alert.lease_until = None
     if not recipients:
         alert.state = Alert.State.NO_RECIPIENT
@@ -129,7 +130,7 @@ def _deliver(alert: Alert) -> bool:
         return False
     alert.attempts += 1
     try:
-        message = compose(alert, recipients)
+        message = mails.compose(alert, recipients)
         alert.subject = message.subject[:300]
         message.send()
     except Exception as error:
@@ -179,146 +180,12 @@ def _close(alert: Alert, text: str) -> None:
 
 
 def retry(alert: Alert) -> None:
-    """Try an alert again at once, also one that was given up or had nobody to go to."""
-    Alert.objects.filter(pk=alert.pk).exclude(state=Alert.State.SENT).update(
-        state=Alert.State.PENDING, next_attempt_at=timezone.now(), lease_until=None
-    )
+    """Try an alert again at once, also one that was given up or had nobody to go to.
 
-
-def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
-    """The mail of an alert, text and HTML: verdict, counts, three top reasons, who, a link."""
-    job = alert.job
-    verdict = wording.verdict_sentence(job) if job else ""
-    page = job.get_absolute_url() if job else reverse("jobs:connections")
-    context = {
-        "alert": alert,
-        "job": job,
-        "connection": alert.connection,
-        "site_url": settings.SITE_URL,
-        "link": settings.SITE_URL + page,
-        "verdict": verdict,
-        **_story(alert, verdict),
-        "counts": wording.counts_of(job) if job else None,
-        "skip_percent": wording.percent(job.skip_ratio) if job else "",
-        "parts": _parts(job) if job else [],
-        "reasons": top_reasons(job, 3) if job else [],
-    }
-    # A line break in a name must not become a header of its own.
-    subject = " ".join(_subject(alert).split())
-    message = EmailMultiAlternatives(
-        subject=subject,
-        body=render_to_string("mail/alert.txt", context).strip() + "\n",
-        to=list(recipients),
-        headers={
-            "Message-ID": alert.message_id,
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "All",
-        },
-    )
-    message.attach_alternative(render_to_string("mail/alert.html", context), "text/html")
-    return message
-
-
-def _story(alert: Alert, verdict: str) -> dict[str, object]:
-    """What a mail says before its numbers: a headline, further sentences, what to do.
-
-    A mail can leave long after its fact was seen; where the job has moved on, it says so.
+    One that some worker is sending right now is left to it.
     """
-    job, connection, kind = alert.job, alert.connection, alert.kind
-    tone, advice, further = "bad", "", [alert.text]
-    if job is None:
-        headline = f"Bulkwatch cannot read the jobs of {connection.name}: it needs you."
-        advice = (connection.last_error or {}).get("resolution") or ""
-        if connection.blocked_at is None:
-            further.append("Meanwhile Zoho accepts the sign-in again.")
-    elif kind == Alert.Kind.BLOCKED:
-        headline = "Zoho refuses to say anything more about this job."
-        advice = (job.poll_error or {}).get("resolution") or ""
-        if job.last_changed_at is not None:
-            further.append(f"Last seen: {verdict}")
-    elif kind == Alert.Kind.RECOVERED:
-        headline, tone, further = f"Recovered. {alert.text}", "good", [verdict]
-    elif kind == Alert.Kind.STUCK and job.outcome != Outcome.STUCK:
-        headline, further = f"Stuck: {alert.text}", [f"By now: {verdict}"]
-    elif kind == Alert.Kind.NOTHING_IMPORTED and alert.text != verdict:
-        headline, further = alert.text, [f"By now: {verdict}"]
-    else:
-        headline = verdict
-        rest = alert.text.removeprefix(verdict).strip()
-        further = [rest] if rest and kind != Alert.Kind.STUCK else []
-    if job is not None:
-        footer = (
-            "You get this mail because your address is named for alerts about this job or its "
-            f"connection {connection.name}."
-        )
-    else:
-        footer = (
-            "You get this mail because your address is named for alerts about the connection "
-            f"{connection.name}."
-        )
-    return {
-        "headline": headline,
-        "further": further,
-        "advice": advice,
-        "tone": tone,
-        "footer": footer,
-    }
-
-
-def _parts(job: BulkWriteJob) -> list[dict[str, object]]:
-    """The resources of a job that has several, each with its own counts."""
-    resources = list(job.resources.all())
-    if len(resources) < 2:
-        return []
-    return [
-        {
-            "name": str(resource),
-            "file_name": resource.file_name,
-            "status": resource.status_raw,
-            "counts": wording.counts_of(resource),
-        }
-        for resource in resources
-    ]
-
-
-def _subject(alert: Alert) -> str:
-    job = alert.job
-    if job is None:
-        return f"[Bulkwatch] {alert.get_kind_display()}: {alert.connection.name}"
-    what = alert.get_kind_display()
-    if alert.kind == Alert.Kind.SKIP_THRESHOLD:
-        what = f"{wording.percent(job.skip_ratio)} skipped"
-    named = " · ".join(
-        dict.fromkeys(part for part in (job.modules, job.label or job.file_names) if part)
+    now = timezone.now()
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    Alert.objects.filter(free, pk=alert.pk).exclude(state=Alert.State.SENT).update(
+        state=Alert.State.PENDING, next_attempt_at=now, lease_until=None
     )
-    return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
-
-
-def top_reasons(job: BulkWriteJob, number: int) -> list[dict[str, object]]:
-    """`[{"code", "field", "rows", "meaning", "what_to_do"}, …]`, most rows first."""
-    hit = SkipReason.objects.filter(file__result__job=job).order_by("-rows", "code", "field")
-    return [
-        {
-            "code": reason.code,
-            "field": reason.field,
-            "rows": reason.rows,
-            "meaning": reasons.describe(reason.code).meaning,
-            "what_to_do": reasons.describe(reason.code).what_to_do,
-        }
-        for reason in hit[:number]
-    ]
-
-
-def send_test_mail(recipient: str) -> None:
-    """Send a mail that says mails arrive. Raises what the mail server's refusal raises."""
-    message = EmailMultiAlternatives(
-        subject="[Bulkwatch] Test mail",
-        body=(
-            "This is a test mail from Bulkwatch. Alerts about failed and skipped imports will "
-            f"arrive the same way.\n\n{settings.SITE_URL}/\n"
-        ),
-        to=[recipient],
-        headers={"Auto-Submitted": "auto-generated"},
-        connection=get_connection(fail_silently=False),
-    )
-    message.send()

@@ -39,6 +39,11 @@ def save(connection: Connection) -> None:
     connection.save()
 
 
+def set_paused(connection: Connection, paused: bool) -> None:
+    """Ask nothing about a connection's jobs any more, or go on with it."""
+    Connection.objects.filter(pk=connection.pk).update(paused=paused)
+
+
 def test(connection: Connection) -> TestResult:
     """Ask Zoho for an access token with the connection's secrets; no credit is spent on that.
 

@@ -1,0 +1,174 @@
+"""The mails: what an alert says, in text and HTML, and where mails end up."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from jobs.models import Alert, BulkWriteJob, Outcome, SkipReason
+from jobs.services import reasons, wording
+from jobs.services.outcomes import FAILED_STATUSES
+from jobs.zoho.errors import ErrorHelp, describe
+from jobs.zoho.payloads import normalise_status
+
+# Codes of a resource that say no more than its status does.
+CODES_WITHOUT_NEWS = {*FAILED_STATUSES, "SKIPPED", "COMPLETED", "SUCCESS", "ADDED", "INPROGRESS"}
+
+MAILS_TO_NOBODY = {
+    "django.core.mail.backends.console.EmailBackend": "printed by the worker",
+    "django.core.mail.backends.dummy.EmailBackend": "thrown away",
+}
+
+
+def where_mails_end() -> str:
+    """What becomes of mails in place of being sent, such as "written to a file"; "" if they are."""
+    if settings.EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
+        return f"written as files to {settings.EMAIL_FILE_PATH}"
+    return MAILS_TO_NOBODY.get(settings.EMAIL_BACKEND, "")
+
+
+def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
+    """The mail of an alert, text and HTML: verdict, counts, three top reasons, who, a link."""
+    job = alert.job
+    verdict = wording.verdict_sentence(job) if job else ""
+    page = job.get_absolute_url() if job else reverse("jobs:connections")
+    context = {
+        "alert": alert,
+        "job": job,
+        "connection": alert.connection,
+        "site_url": settings.SITE_URL,
+        "link": settings.SITE_URL + page,
+        "verdict": verdict,
+        **_story(alert, verdict),
+        "counts": wording.counts_of(job) if job else None,
+        "skip_percent": wording.percent(job.skip_ratio) if job else "",
+        "parts": _parts(job) if job else [],
+        "reasons": top_reasons(job, 3) if job else [],
+    }
+    # A line break in a name must not become a header of its own.
+    subject = " ".join(_subject(alert).split())
+    message = EmailMultiAlternatives(
+        subject=subject,
+        body=render_to_string("mail/alert.txt", context).strip() + "\n",
+        to=list(recipients),
+        headers={
+            "Message-ID": alert.message_id,
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+        },
+    )
+    message.attach_alternative(render_to_string("mail/alert.html", context), "text/html")
+    return message
+
+
+def _story(alert: Alert, verdict: str) -> dict[str, object]:
+    """What a mail says before its numbers: a headline, further sentences, what to do.
+
+    A mail can leave long after its fact was seen; where the job has moved on, it says so.
+    """
+    job, connection, kind = alert.job, alert.connection, alert.kind
+    tone, advice, further = "bad", "", [alert.text]
+    if job is None:
+        headline = f"Bulkwatch cannot read the jobs of {connection.name}: it needs you."
+        advice = (connection.last_error or {}).get("resolution") or ""
+        if connection.blocked_at is None:
+            further.append("Meanwhile Zoho accepts the sign-in again.")
+    elif kind == Alert.Kind.BLOCKED:
+        headline = "Zoho refuses to say anything more about this job."
+        advice = (job.poll_error or {}).get("resolution") or ""
+        if job.last_changed_at is not None:
+            further.append(f"Last seen: {verdict}")
+    elif kind == Alert.Kind.RECOVERED:
+        headline, tone, further = f"Recovered. {alert.text}", "good", [verdict]
+    elif kind == Alert.Kind.STUCK and job.outcome != Outcome.STUCK:
+        headline, further = f"Stuck: {alert.text}", [f"By now: {verdict}"]
+    elif kind == Alert.Kind.NOTHING_IMPORTED and alert.text != verdict:
+        headline, further = alert.text, [f"By now: {verdict}"]
+    else:
+        headline = verdict
+        rest = alert.text.removeprefix(verdict).strip()
+        further = [rest] if rest and kind != Alert.Kind.STUCK else []
+        causes = _causes(job)
+        further += [f"{name}: {code}. {help_.meaning}" for name, code, help_ in causes]
+        advice = " ".join(dict.fromkeys(help_.resolution for _, _, help_ in causes))
+    about = "this job or its connection" if job is not None else "the connection"
+    footer = f"You get this mail because you are named for alerts about {about} {connection.name}."
+    return {
+        "headline": headline,
+        "further": further,
+        "advice": advice,
+        "tone": tone,
+        "footer": footer,
+    }
+
+
+def _causes(job: BulkWriteJob) -> list[tuple[str, str, ErrorHelp]]:
+    """The resources that ended badly and Zoho named a code for, with what the code means."""
+    return [
+        (str(resource), resource.code, describe(resource.code))
+        for resource in job.resources.all()
+        if (resource.status in FAILED_STATUSES or resource.status == "SKIPPED")
+        and resource.code
+        and normalise_status(resource.code) not in CODES_WITHOUT_NEWS
+    ]
+
+
+def _parts(job: BulkWriteJob) -> list[dict[str, object]]:
+    """The resources of a job that has several, each with its own counts."""
+    resources = list(job.resources.all())
+    if len(resources) < 2:
+        return []
+    return [
+        {
+            "name": str(resource),
+            "file_name": resource.file_name,
+            "status": resource.status_raw,
+            "counts": wording.counts_of(resource),
+        }
+        for resource in resources
+    ]
+
+
+def _subject(alert: Alert) -> str:
+    job = alert.job
+    if job is None:
+        return f"[Bulkwatch] {alert.get_kind_display()}: {alert.connection.name}"
+    what = alert.get_kind_display()
+    if alert.kind == Alert.Kind.SKIP_THRESHOLD:
+        what = f"{wording.percent(job.skip_ratio)} skipped"
+    named = " · ".join(
+        dict.fromkeys(part for part in (job.modules, job.label or job.file_names) if part)
+    )
+    return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
+
+
+def top_reasons(job: BulkWriteJob, number: int) -> list[dict[str, object]]:
+    """`[{"code", "field", "rows", "meaning", "what_to_do"}, …]`, most rows first."""
+    hit = SkipReason.objects.filter(file__result__job=job).order_by("-rows", "code", "field")
+    return [
+        {
+            "code": reason.code,
+            "field": reason.field,
+            "rows": reason.rows,
+            "meaning": reasons.describe(reason.code).meaning,
+            "what_to_do": reasons.describe(reason.code).what_to_do,
+        }
+        for reason in hit[:number]
+    ]
+
+
+def send_test_mail(recipient: str) -> None:
+    """Send a mail that says mails arrive. Raises what the mail server's refusal raises."""
+    message = EmailMultiAlternatives(
+        subject="[Bulkwatch] Test mail",
+        body=(
+            "This is a test mail from Bulkwatch. Alerts about failed and skipped imports will "
+            f"arrive the same way.\n\n{settings.SITE_URL}/\n"
+        ),
+        to=[recipient],
+        headers={"Auto-Submitted": "auto-generated"},
+        connection=get_connection(fail_silently=False),
+    )
+    message.send()
