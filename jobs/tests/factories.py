@@ -1,0 +1,114 @@
+"""Valid rows and answers for tests, each stating only what the test is about."""
+
+import json
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob, Connection
+from jobs.services import polling
+from jobs.services.batch import Batch
+from jobs.services.recording import record
+from jobs.zoho.client import Answer
+from jobs.zoho.errors import ZohoError
+from jobs.zoho.payloads import parse_job_details
+
+_numbers = count(1)
+STAND_IN = "http://127.0.0.1:9"
+
+
+def make_connection(**fields: Any) -> Connection:
+    """A connection to a stand-in at which nobody listens."""
+    return Connection.objects.create(
+        **{
+            "name": f"org-{next(_numbers)}",
+            "data_center": Connection.DataCenter.CUSTOM,
+            "api_url": STAND_IN,
+            "accounts_url": STAND_IN,
+            "client_id": "1000.CLIENT",
+            "client_secret": "canary-client-secret",
+            "refresh_token": "canary-refresh-token",
+            "alert_recipients": "admin@example.com",
+        }
+        | fields
+    )
+
+
+def make_job(connection: Connection | None = None, **fields: Any) -> BulkWriteJob:
+    """A job that was just registered and is due."""
+    now = timezone.now()
+    job = BulkWriteJob(
+        connection=connection or make_connection(),
+        **{
+            "zoho_job_id": str(111111000000000000 + next(_numbers)),
+            "tracked_at": now,
+            "next_poll_at": now,
+        }
+        | fields,
+    )
+    job.search_text = job.make_search_text()
+    job.save()
+    return job
+
+
+def resource(
+    status: str = "COMPLETED", module: str = "Leads", file: str | None = None, **counts: int
+) -> dict[str, Any]:
+    """A resource of an answer; `added=…, updated=…, skipped=…, total=…` are its counts."""
+    return {
+        "status": status,
+        "type": "data",
+        "code": "SUCCESS",
+        "module": {"api_name": module, "id": "3652397000000002181"},
+        "field_mappings": [
+            {"api_name": "Last_Name", "index": 0, "format": None, "find_by": None},
+            {"api_name": "Company", "index": 1, "format": None, "find_by": None},
+        ],
+        "file": {"status": status, "name": file or f"{module}.csv"}
+        | {f"{name}_count": number for name, number in counts.items()},
+    }
+
+
+def body(
+    job: BulkWriteJob, status: str = "INPROGRESS", *resources: dict[str, Any], **fields: Any
+) -> dict[str, Any]:
+    """An answer about a job."""
+    return {
+        "status": status,
+        "character_encoding": "UTF-8",
+        "resource": list(resources),
+        "id": job.zoho_job_id,
+        "created_by": {"id": "111111000000035795", "name": "Patricia Boyle"},
+        "operation": "insert",
+        "created_time": (timezone.now() - timedelta(minutes=1)).isoformat(),
+    } | fields
+
+
+def completed(job: BulkWriteJob, **counts: int) -> dict[str, Any]:
+    """An answer about a job that has ended, whose result is there."""
+    path = f"/v7/crm/org1/bulk-write/{job.zoho_job_id}/{job.zoho_job_id}.zip"
+    return body(job, "COMPLETED", resource(**counts), result={"download_url": path})
+
+
+def answer(
+    job: BulkWriteJob, what: dict[str, Any] | ZohoError, *, asked_at: datetime | None = None
+) -> Answer:
+    at = asked_at or timezone.now()
+    if isinstance(what, ZohoError):
+        return Answer(job.zoho_job_id, at, None, what, 0.1)
+    details = parse_job_details(json.dumps(what).encode())
+    return Answer(job.zoho_job_id, at, details, None, 0.1)
+
+
+def observe(
+    job: BulkWriteJob, what: dict[str, Any] | ZohoError, *, asked_at: datetime | None = None
+) -> Batch:
+    """Record an answer about a job as a worker does that has claimed it; the job is refreshed."""
+    connection = Connection.objects.get(pk=job.connection_id)
+    claim = polling._claim(connection, [job.pk], timezone.now(), only_due=False)
+    assert claim is not None
+    batch = record(connection, claim.lease_token, [answer(job, what, asked_at=asked_at)])
+    job.refresh_from_db()
+    return batch

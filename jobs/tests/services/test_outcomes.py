@@ -1,0 +1,184 @@
+"""The table of outcomes, and what no verdict may ever do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.models import Outcome
+from jobs.services.outcomes import (
+    Counts,
+    ResourceState,
+    add_up,
+    falls,
+    has_ended,
+    judge,
+    tone,
+)
+
+
+def counts(text: str) -> Counts:
+    """Counts written as "added updated skipped total", a dash for absent."""
+    return Counts(*(None if part == "-" else int(part) for part in text.split()))
+
+
+def part(status: str, numbers: str = "- - - -", name: str = "Leads") -> ResourceState:
+    return ResourceState(name, status, counts(numbers))
+
+
+TABLE = [
+    # what it is about, job's status, its resources, outcome
+    ("the seed's added body", "ADDED", [part("INPROGRESS")], "running"),
+    ("counts equal to the total do not end it", "INPROGRESS", [part("INPROGRESS", "0 0 100 100")], "running"),
+    ("the seed's completed body", "COMPLETED", [part("COMPLETED", "0 0 100 100")], "nothing_imported"),
+    ("an unknown word", "QUEUED", [part("QUEUED")], "running"),
+    ("no word at all", "", [], "running"),
+    ("a resource still runs", "COMPLETED", [part("COMPLETED", "5 0 0 5"), part("INPROGRESS")], "running"),
+    ("a resource without a status", "COMPLETED", [part("", "5 0 0 5")], "imported"),
+    ("all added", "COMPLETED", [part("COMPLETED", "5 0 0 5")], "imported"),
+    ("all updated", "COMPLETED", [part("COMPLETED", "0 5 0 5")], "imported"),
+    ("one skipped", "COMPLETED", [part("COMPLETED", "4 0 1 5")], "partial"),
+    ("some unprocessed", "COMPLETED", [part("COMPLETED", "4 0 0 5")], "partial"),
+    ("no rows at all", "COMPLETED", [part("COMPLETED", "0 0 0 0")], "nothing_imported"),
+    ("only a total of 0", "COMPLETED", [part("COMPLETED", "- - - 0")], "nothing_imported"),
+    ("all left unprocessed", "COMPLETED", [part("COMPLETED", "0 0 0 9")], "nothing_imported"),
+    ("added absent, the others leave no room", "COMPLETED", [part("COMPLETED", "- 0 9 9")], "nothing_imported"),
+    ("added absent, the others leave room", "COMPLETED", [part("COMPLETED", "- 0 8 9")], "unknown"),
+    ("updated absent, added fills the total", "COMPLETED", [part("COMPLETED", "9 - 0 9")], "imported"),
+    ("only added is known", "COMPLETED", [part("COMPLETED", "9 - - -")], "unknown"),
+    ("no total, nothing skipped", "COMPLETED", [part("COMPLETED", "9 0 0 -")], "imported"),
+    ("no counts", "COMPLETED", [part("COMPLETED")], "unknown"),
+    ("no resources", "COMPLETED", [], "unknown"),
+    ("a sum above the total", "COMPLETED", [part("COMPLETED", "100 0 100 100")], "partial"),
+    ("a child wholly skipped", "COMPLETED", [part("COMPLETED", "100 0 0 100"), part("COMPLETED", "0 0 10 10")], "partial"),
+    ("a child SKIPPED without counts", "COMPLETED", [part("COMPLETED", "9 0 0 9"), part("SKIPPED")], "partial"),
+    ("a child FAILED without counts", "COMPLETED", [part("COMPLETED", "9 0 0 9"), part("FAILED")], "partial"),
+    ("the job FAILED", "FAILED", [part("FAILED")], "failed"),
+    ("FAILED though rows were written", "FAILED", [part("FAILED", "5 0 0 9")], "failed"),
+    ("a tolerated word for it", "FAILURE", [], "failed"),
+    ("every resource FAILED", "COMPLETED", [part("FAILED"), part("FAILED")], "failed"),
+    ("the job SKIPPED", "SKIPPED", [part("SKIPPED")], "skipped"),
+    ("every resource SKIPPED", "COMPLETED", [part("SKIPPED"), part("SKIPPED")], "skipped"),
+    ("some FAILED, the rest SKIPPED", "COMPLETED", [part("FAILED"), part("SKIPPED")], "failed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "resources", "outcome"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_the_outcome_of(status, resources, outcome):
+    assert judge(status, resources, threshold_percent=10).outcome == outcome
+
+
+def test_a_running_job_that_does_not_change_is_stuck_and_an_ended_one_is_not():
+    running = judge("INPROGRESS", [part("INPROGRESS")], threshold_percent=10, is_stuck=True)
+    ended = judge("COMPLETED", [part("COMPLETED", "5 0 0 5")], threshold_percent=10, is_stuck=True)
+
+    assert (running.outcome, running.needs_attention) == (Outcome.STUCK, True)
+    assert ended.outcome == Outcome.IMPORTED
+
+
+def test_the_rows_of_the_result_file_settle_what_zoho_gave_no_counts_for():
+    def settled(rows: str) -> str:
+        verdict = judge("COMPLETED", [part("COMPLETED")], threshold_percent=10, rows=counts(rows))
+        return verdict.outcome
+
+    assert settled("100 0 0 100") == "imported"
+    assert settled("0 0 100 100") == "nothing_imported"
+    assert settled("90 0 10 100") == "partial"
+
+
+def test_rows_that_differ_from_the_counts_are_a_warning_and_the_counts_stand():
+    verdict = judge(
+        "COMPLETED",
+        [part("COMPLETED", "100 0 0 100")],
+        threshold_percent=10,
+        rows=counts("98 0 2 100"),
+    )
+
+    assert verdict.outcome == Outcome.IMPORTED
+    assert len(verdict.warnings) == 2
+    assert "100 rows added by the count, 98 in the file" in verdict.warnings[0]
+
+
+@pytest.mark.parametrize(("skipped", "over"), [(9, False), (10, True), (11, True)])
+def test_skips_are_bad_from_the_threshold_on(skipped, over):
+    verdict = judge(
+        "COMPLETED", [part("COMPLETED", f"{100 - skipped} 0 {skipped} 100")], threshold_percent=10
+    )
+
+    assert verdict.over_threshold is over
+    assert verdict.needs_attention is over
+    assert tone(verdict.outcome, needs_attention=verdict.needs_attention) == (
+        "bad" if over else "warn"
+    )
+
+
+def test_a_small_child_wholly_skipped_is_over_the_threshold_under_a_large_parent():
+    parent, child = part("COMPLETED", "9990 0 0 9990"), part("COMPLETED", "0 0 10 10")
+
+    verdict = judge("COMPLETED", [parent, child], threshold_percent=10)
+
+    assert verdict.skip_ratio == 0.001
+    assert verdict.over_threshold
+
+
+@pytest.mark.parametrize("status", ["FAILED", "SKIPPED"])
+def test_a_part_that_ended_badly_needs_attention_however_small(status):
+    verdict = judge("COMPLETED", [part("COMPLETED", "9 0 0 9"), part(status)], threshold_percent=10)
+
+    assert verdict.needs_attention
+
+
+def test_counts_that_contradict_each_other_are_a_warning():
+    verdict = judge(
+        "COMPLETED", [part("COMPLETED", "100 0 100 100", "Deals")], threshold_percent=10
+    )
+
+    assert "Deals" in verdict.warnings[0]
+    assert "make 200, but the total is 100" in verdict.warnings[0]
+
+
+def test_a_count_that_falls_is_a_warning_and_one_that_appears_or_goes_is_not():
+    assert len(falls(counts("5 0 0 10"), counts("4 0 0 10"))) == 1
+    assert falls(counts("- - - -"), counts("5 0 0 10")) == []
+    assert falls(counts("5 0 0 10"), counts("- - - -")) == []
+
+
+def test_absent_counts_stay_absent_when_added_up():
+    assert add_up([]) == counts("- - - -")
+    assert add_up([counts("1 - 2 -"), counts("3 - - -")]) == counts("4 - 2 -")
+
+
+def test_unprocessed_is_unknown_while_a_count_is_absent():
+    assert counts("5 0 1 10").unprocessed == 4
+    assert counts("5 - 1 10").unprocessed is None
+    assert counts("9 - 1 10").unprocessed == 0
+    assert counts("9 0 1 -").unprocessed is None
+
+
+def test_a_ratio_needs_rows():
+    assert counts("0 0 0 0").skip_ratio is None
+    assert counts("0 0 5 -").skip_ratio is None
+    assert counts("0 0 200 100").skip_ratio == 1.0
+
+
+numbers = st.none() | st.integers(0, 2**63 - 1)
+statuses = st.sampled_from(
+    ["", "ADDED", "INPROGRESS", "COMPLETED", "FAILED", "SKIPPED", "ABORTED", "QUEUED"]
+)
+states = st.builds(
+    ResourceState, st.just("Leads"), statuses, st.builds(Counts, numbers, numbers, numbers, numbers)
+)
+
+
+@given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
+def test_nothing_that_went_wrong_is_good(status, resources, rows):
+    verdict = judge(status, resources, threshold_percent=10, rows=rows)
+
+    if tone(verdict.outcome, needs_attention=verdict.needs_attention) == "good":
+        assert has_ended(status, resources)
+        assert status == "COMPLETED"
+        assert verdict.counts.written
+        assert not verdict.counts.skipped
+        assert not verdict.counts.unprocessed
+        assert {resource.status for resource in resources} <= {"", "COMPLETED"}
