@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from django.core import mail
@@ -83,7 +84,7 @@ def test_a_running_job_is_polled_to_its_end_and_each_state_kept_once(
     assert job.poll_state == BulkWriteJob.PollState.DONE
     digests = list(job.snapshots.values_list("digest", flat=True))
     assert len(digests) > 1
-    assert all(one != next_one for one, next_one in zip(digests, digests[1:], strict=False))
+    assert all(one != following for one, following in pairwise(digests))
     assert job.snapshots.last().status == "COMPLETED"
     assert mail.outbox == []
 
