@@ -2,14 +2,14 @@
 
 import django.core.validators
 import django.db.models.deletion
-import jobs.models.fields
-import jobs.models.result
 from django.conf import settings
 from django.db import migrations, models
 
+import jobs.models.fields
+import jobs.models.result
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,331 +18,730 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]*\\Z', 'Use letters, digits, dots, hyphens and underscores only, as the name is part of addresses and commands.')])),
-                ('data_center', models.CharField(choices=[('us', 'United States (zoho.com)'), ('eu', 'Europe (zoho.eu)'), ('in', 'India (zoho.in)'), ('au', 'Australia (zoho.com.au)'), ('jp', 'Japan (zoho.jp)'), ('ca', 'Canada (zohocloud.ca)'), ('cn', 'China (zoho.com.cn)'), ('sa', 'Saudi Arabia (zoho.sa)'), ('uk', 'United Kingdom (zoho.uk)'), ('ae', 'United Arab Emirates (zoho.ae)'), ('custom', 'Stand-in with addresses of its own')], default='us', max_length=10)),
-                ('environment', models.CharField(choices=[('production', 'Production'), ('sandbox', 'Sandbox'), ('developer', 'Developer edition')], default='production', max_length=12)),
-                ('api_version', models.CharField(default='v7', max_length=5, validators=[django.core.validators.RegexValidator('^v[2-8](\\.\\d)?\\Z')])),
-                ('api_url', models.CharField(blank=True, max_length=200)),
-                ('accounts_url', models.CharField(blank=True, max_length=200)),
-                ('download_url', models.CharField(blank=True, max_length=200)),
-                ('is_sample', models.BooleanField(default=False, editable=False)),
-                ('client_id', models.CharField(max_length=200)),
-                ('client_secret', jobs.models.fields.EncryptedTextField()),
-                ('refresh_token', jobs.models.fields.EncryptedTextField()),
-                ('api_domain', models.CharField(blank=True, editable=False, max_length=200)),
-                ('alert_recipients', models.TextField(blank=True, help_text='Mail addresses, separated by commas or line breaks.')),
-                ('skip_threshold_percent', models.PositiveSmallIntegerField(default=10, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('stuck_after_minutes', models.PositiveIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(10080)])),
-                ('max_concurrency', models.PositiveSmallIntegerField(default=10, help_text='Zoho allows 5 (Free), 10 (Standard), 15 (Professional), 20 (Enterprise) or 25 (Ultimate) calls at a time.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(200)])),
-                ('paused', models.BooleanField(default=False)),
-                ('resume_at', models.DateTimeField(editable=False, null=True)),
-                ('blocked_at', models.DateTimeField(editable=False, null=True)),
-                ('last_error', models.JSONField(editable=False, null=True)),
-                ('last_polled_at', models.DateTimeField(editable=False, null=True)),
-                ('last_answer_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=60,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9][A-Za-z0-9._-]*\\Z",
+                                "Use letters, digits, dots, hyphens and underscores only, as the name is part of addresses and commands.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "data_center",
+                    models.CharField(
+                        choices=[
+                            ("us", "United States (zoho.com)"),
+                            ("eu", "Europe (zoho.eu)"),
+                            ("in", "India (zoho.in)"),
+                            ("au", "Australia (zoho.com.au)"),
+                            ("jp", "Japan (zoho.jp)"),
+                            ("ca", "Canada (zohocloud.ca)"),
+                            ("cn", "China (zoho.com.cn)"),
+                            ("sa", "Saudi Arabia (zoho.sa)"),
+                            ("uk", "United Kingdom (zoho.uk)"),
+                            ("ae", "United Arab Emirates (zoho.ae)"),
+                            ("custom", "Stand-in with addresses of its own"),
+                        ],
+                        default="us",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.CharField(
+                        choices=[
+                            ("production", "Production"),
+                            ("sandbox", "Sandbox"),
+                            ("developer", "Developer edition"),
+                        ],
+                        default="production",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "api_version",
+                    models.CharField(
+                        default="v7",
+                        max_length=5,
+                        validators=[django.core.validators.RegexValidator("^v[2-8](\\.\\d)?\\Z")],
+                    ),
+                ),
+                ("api_url", models.CharField(blank=True, max_length=200)),
+                ("accounts_url", models.CharField(blank=True, max_length=200)),
+                ("download_url", models.CharField(blank=True, max_length=200)),
+                ("is_sample", models.BooleanField(default=False, editable=False)),
+                ("client_id", models.CharField(max_length=200)),
+                ("client_secret", jobs.models.fields.EncryptedTextField()),
+                ("refresh_token", jobs.models.fields.EncryptedTextField()),
+                ("api_domain", models.CharField(blank=True, editable=False, max_length=200)),
+                (
+                    "alert_recipients",
+                    models.TextField(
+                        blank=True, help_text="Mail addresses, separated by commas or line breaks."
+                    ),
+                ),
+                (
+                    "skip_threshold_percent",
+                    models.PositiveSmallIntegerField(
+                        default=10,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                    ),
+                ),
+                (
+                    "stuck_after_minutes",
+                    models.PositiveIntegerField(
+                        default=30,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(10080),
+                        ],
+                    ),
+                ),
+                (
+                    "max_concurrency",
+                    models.PositiveSmallIntegerField(
+                        default=10,
+                        help_text="Zoho allows 5 (Free), 10 (Standard), 15 (Professional), 20 (Enterprise) or 25 (Ultimate) calls at a time.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(200),
+                        ],
+                    ),
+                ),
+                ("paused", models.BooleanField(default=False)),
+                ("resume_at", models.DateTimeField(editable=False, null=True)),
+                ("blocked_at", models.DateTimeField(editable=False, null=True)),
+                ("last_error", models.JSONField(editable=False, null=True)),
+                ("last_polled_at", models.DateTimeField(editable=False, null=True)),
+                ("last_answer_at", models.DateTimeField(editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('part', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('seen_at', models.DateTimeField()),
+                ("part", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("seen_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='SharedToken',
+            name="SharedToken",
             fields=[
-                ('key', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('value', jobs.models.fields.EncryptedTextField()),
-                ('expires_at', models.DateTimeField()),
+                ("key", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("value", jobs.models.fields.EncryptedTextField()),
+                ("expires_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='BulkWriteJob',
+            name="BulkWriteJob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_count', models.BigIntegerField(null=True)),
-                ('updated_count', models.BigIntegerField(null=True)),
-                ('skipped_count', models.BigIntegerField(null=True)),
-                ('total_count', models.BigIntegerField(null=True)),
-                ('zoho_job_id', models.CharField(max_length=30, validators=[django.core.validators.RegexValidator('^\\d+\\Z')])),
-                ('label', models.CharField(blank=True, max_length=200)),
-                ('tags', models.JSONField(blank=True, default=list)),
-                ('alert_recipients', models.TextField(blank=True)),
-                ('skip_threshold_percent', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
-                ('tracked_at', models.DateTimeField()),
-                ('status', models.CharField(blank=True, max_length=100)),
-                ('status_raw', models.CharField(blank=True, max_length=100)),
-                ('operation', models.CharField(blank=True, max_length=100)),
-                ('character_encoding', models.CharField(blank=True, max_length=100)),
-                ('created_by_id', models.CharField(blank=True, max_length=100)),
-                ('created_by_name', models.CharField(blank=True, max_length=255)),
-                ('created_time', models.DateTimeField(null=True)),
-                ('download_url', models.CharField(blank=True, max_length=2000)),
-                ('state_digest', models.CharField(blank=True, max_length=64)),
-                ('outcome', models.CharField(choices=[('running', 'Running'), ('stuck', 'Stuck'), ('imported', 'Imported'), ('partial', 'Imported with skips'), ('nothing_imported', 'Nothing imported'), ('skipped', 'Skipped'), ('failed', 'Failed'), ('unknown', 'Unknown')], default='unknown', max_length=20)),
-                ('needs_attention', models.BooleanField(default=False)),
-                ('skip_ratio', models.FloatField(null=True)),
-                ('warnings', models.JSONField(default=list)),
-                ('lasting_warnings', models.JSONField(default=list)),
-                ('modules', models.CharField(blank=True, max_length=500)),
-                ('file_names', models.CharField(blank=True, max_length=1000)),
-                ('search_text', models.TextField(blank=True)),
-                ('last_changed_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('poll_state', models.CharField(choices=[('active', 'Watching'), ('done', 'Done'), ('paused', 'Paused'), ('blocked', 'Blocked')], default='active', max_length=10)),
-                ('next_poll_at', models.DateTimeField(null=True)),
-                ('last_polled_at', models.DateTimeField(null=True)),
-                ('polls', models.PositiveIntegerField(default=0)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('polls_after_end', models.PositiveSmallIntegerField(default=0)),
-                ('poll_error', models.JSONField(null=True)),
-                ('lease_token', models.CharField(blank=True, max_length=32)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('tracked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='jobs.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("added_count", models.BigIntegerField(null=True)),
+                ("updated_count", models.BigIntegerField(null=True)),
+                ("skipped_count", models.BigIntegerField(null=True)),
+                ("total_count", models.BigIntegerField(null=True)),
+                (
+                    "zoho_job_id",
+                    models.CharField(
+                        max_length=30,
+                        validators=[django.core.validators.RegexValidator("^\\d+\\Z")],
+                    ),
+                ),
+                ("label", models.CharField(blank=True, max_length=200)),
+                ("tags", models.JSONField(blank=True, default=list)),
+                ("alert_recipients", models.TextField(blank=True)),
+                (
+                    "skip_threshold_percent",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                    ),
+                ),
+                ("tracked_at", models.DateTimeField()),
+                ("status", models.CharField(blank=True, max_length=100)),
+                ("status_raw", models.CharField(blank=True, max_length=100)),
+                ("operation", models.CharField(blank=True, max_length=100)),
+                ("character_encoding", models.CharField(blank=True, max_length=100)),
+                ("created_by_id", models.CharField(blank=True, max_length=100)),
+                ("created_by_name", models.CharField(blank=True, max_length=255)),
+                ("created_time", models.DateTimeField(null=True)),
+                ("download_url", models.CharField(blank=True, max_length=2000)),
+                ("state_digest", models.CharField(blank=True, max_length=64)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("stuck", "Stuck"),
+                            ("imported", "Imported"),
+                            ("partial", "Imported with skips"),
+                            ("nothing_imported", "Nothing imported"),
+                            ("skipped", "Skipped"),
+                            ("failed", "Failed"),
+                            ("unknown", "Unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                    ),
+                ),
+                ("needs_attention", models.BooleanField(default=False)),
+                ("skip_ratio", models.FloatField(null=True)),
+                ("warnings", models.JSONField(default=list)),
+                ("lasting_warnings", models.JSONField(default=list)),
+                ("modules", models.CharField(blank=True, max_length=500)),
+                ("file_names", models.CharField(blank=True, max_length=1000)),
+                ("search_text", models.TextField(blank=True)),
+                ("last_changed_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "poll_state",
+                    models.CharField(
+                        choices=[
+                            ("active", "Watching"),
+                            ("done", "Done"),
+                            ("paused", "Paused"),
+                            ("blocked", "Blocked"),
+                        ],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("next_poll_at", models.DateTimeField(null=True)),
+                ("last_polled_at", models.DateTimeField(null=True)),
+                ("polls", models.PositiveIntegerField(default=0)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("polls_after_end", models.PositiveSmallIntegerField(default=0)),
+                ("poll_error", models.JSONField(null=True)),
+                ("lease_token", models.CharField(blank=True, max_length=32)),
+                ("lease_until", models.DateTimeField(null=True)),
+                (
+                    "tracked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to="jobs.connection",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Resource',
+            name="Resource",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_count', models.BigIntegerField(null=True)),
-                ('updated_count', models.BigIntegerField(null=True)),
-                ('skipped_count', models.BigIntegerField(null=True)),
-                ('total_count', models.BigIntegerField(null=True)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('status', models.CharField(blank=True, max_length=100)),
-                ('status_raw', models.CharField(blank=True, max_length=100)),
-                ('code', models.CharField(blank=True, max_length=100)),
-                ('type', models.CharField(blank=True, max_length=100)),
-                ('module', models.CharField(blank=True, max_length=255)),
-                ('module_id', models.CharField(blank=True, max_length=100)),
-                ('find_by', models.CharField(blank=True, max_length=255)),
-                ('ignore_empty', models.BooleanField(null=True)),
-                ('file_name', models.CharField(blank=True, max_length=255)),
-                ('file_status', models.CharField(blank=True, max_length=100)),
-                ('file_status_raw', models.CharField(blank=True, max_length=100)),
-                ('mappings_digest', models.CharField(blank=True, max_length=64)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='resources', to='jobs.bulkwritejob')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("added_count", models.BigIntegerField(null=True)),
+                ("updated_count", models.BigIntegerField(null=True)),
+                ("skipped_count", models.BigIntegerField(null=True)),
+                ("total_count", models.BigIntegerField(null=True)),
+                ("position", models.PositiveSmallIntegerField()),
+                ("status", models.CharField(blank=True, max_length=100)),
+                ("status_raw", models.CharField(blank=True, max_length=100)),
+                ("code", models.CharField(blank=True, max_length=100)),
+                ("type", models.CharField(blank=True, max_length=100)),
+                ("module", models.CharField(blank=True, max_length=255)),
+                ("module_id", models.CharField(blank=True, max_length=100)),
+                ("find_by", models.CharField(blank=True, max_length=255)),
+                ("ignore_empty", models.BooleanField(null=True)),
+                ("file_name", models.CharField(blank=True, max_length=255)),
+                ("file_status", models.CharField(blank=True, max_length=100)),
+                ("file_status_raw", models.CharField(blank=True, max_length=100)),
+                ("mappings_digest", models.CharField(blank=True, max_length=64)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="resources",
+                        to="jobs.bulkwritejob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
         migrations.CreateModel(
-            name='FieldMapping',
+            name="FieldMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('api_name', models.CharField(blank=True, max_length=255)),
-                ('index', models.BigIntegerField(null=True)),
-                ('find_by', models.CharField(max_length=255, null=True)),
-                ('format', models.CharField(max_length=255, null=True)),
-                ('default_value', models.JSONField(null=True)),
-                ('module', models.CharField(max_length=255, null=True)),
-                ('parent_column_index', models.BigIntegerField(null=True)),
-                ('resource', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='field_mappings', to='jobs.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField()),
+                ("api_name", models.CharField(blank=True, max_length=255)),
+                ("index", models.BigIntegerField(null=True)),
+                ("find_by", models.CharField(max_length=255, null=True)),
+                ("format", models.CharField(max_length=255, null=True)),
+                ("default_value", models.JSONField(null=True)),
+                ("module", models.CharField(max_length=255, null=True)),
+                ("parent_column_index", models.BigIntegerField(null=True)),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="field_mappings",
+                        to="jobs.resource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
         migrations.CreateModel(
-            name='Result',
+            name="Result",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_rows', models.PositiveBigIntegerField(null=True)),
-                ('updated_rows', models.PositiveBigIntegerField(null=True)),
-                ('skipped_rows', models.PositiveBigIntegerField(null=True)),
-                ('unprocessed_rows', models.PositiveBigIntegerField(null=True)),
-                ('other_rows', models.PositiveBigIntegerField(null=True)),
-                ('state', models.CharField(choices=[('pending', 'Being fetched'), ('archived', 'Kept'), ('expired', 'No longer at Zoho'), ('refused', 'Refused'), ('failed', 'Failed')], default='pending', max_length=10)),
-                ('archive', models.FileField(blank=True, max_length=300, upload_to=jobs.models.result.archive_path)),
-                ('size', models.PositiveBigIntegerField(null=True)),
-                ('sha256', models.CharField(blank=True, max_length=64)),
-                ('fetched_at', models.DateTimeField(null=True)),
-                ('warnings', models.JSONField(default=list)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('error', models.JSONField(null=True)),
-                ('job', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='result', to='jobs.bulkwritejob')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("added_rows", models.PositiveBigIntegerField(null=True)),
+                ("updated_rows", models.PositiveBigIntegerField(null=True)),
+                ("skipped_rows", models.PositiveBigIntegerField(null=True)),
+                ("unprocessed_rows", models.PositiveBigIntegerField(null=True)),
+                ("other_rows", models.PositiveBigIntegerField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Being fetched"),
+                            ("archived", "Kept"),
+                            ("expired", "No longer at Zoho"),
+                            ("refused", "Refused"),
+                            ("failed", "Failed"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "archive",
+                    models.FileField(
+                        blank=True, max_length=300, upload_to=jobs.models.result.archive_path
+                    ),
+                ),
+                ("size", models.PositiveBigIntegerField(null=True)),
+                ("sha256", models.CharField(blank=True, max_length=64)),
+                ("fetched_at", models.DateTimeField(null=True)),
+                ("warnings", models.JSONField(default=list)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("error", models.JSONField(null=True)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="result",
+                        to="jobs.bulkwritejob",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ResultFile',
+            name="ResultFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_rows', models.PositiveBigIntegerField(null=True)),
-                ('updated_rows', models.PositiveBigIntegerField(null=True)),
-                ('skipped_rows', models.PositiveBigIntegerField(null=True)),
-                ('unprocessed_rows', models.PositiveBigIntegerField(null=True)),
-                ('other_rows', models.PositiveBigIntegerField(null=True)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('name', models.CharField(max_length=255)),
-                ('size', models.PositiveBigIntegerField()),
-                ('rows', models.PositiveBigIntegerField(null=True)),
-                ('columns', models.JSONField(default=list)),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('resource', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='result_files', to='jobs.resource')),
-                ('result', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='jobs.result')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("added_rows", models.PositiveBigIntegerField(null=True)),
+                ("updated_rows", models.PositiveBigIntegerField(null=True)),
+                ("skipped_rows", models.PositiveBigIntegerField(null=True)),
+                ("unprocessed_rows", models.PositiveBigIntegerField(null=True)),
+                ("other_rows", models.PositiveBigIntegerField(null=True)),
+                ("position", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=255)),
+                ("size", models.PositiveBigIntegerField()),
+                ("rows", models.PositiveBigIntegerField(null=True)),
+                ("columns", models.JSONField(default=list)),
+                ("error", models.CharField(blank=True, max_length=500)),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="result_files",
+                        to="jobs.resource",
+                    ),
+                ),
+                (
+                    "result",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="jobs.result",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
         migrations.CreateModel(
-            name='SkipReason',
+            name="SkipReason",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=100)),
-                ('field', models.CharField(blank=True, max_length=255)),
-                ('rows', models.PositiveBigIntegerField()),
-                ('samples', models.JSONField(default=list)),
-                ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reasons', to='jobs.resultfile')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.CharField(max_length=100)),
+                ("field", models.CharField(blank=True, max_length=255)),
+                ("rows", models.PositiveBigIntegerField()),
+                ("samples", models.JSONField(default=list)),
+                (
+                    "file",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reasons",
+                        to="jobs.resultfile",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-rows', 'code', 'field'],
+                "ordering": ["-rows", "code", "field"],
             },
         ),
         migrations.CreateModel(
-            name='Snapshot',
+            name="Snapshot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_count', models.BigIntegerField(null=True)),
-                ('updated_count', models.BigIntegerField(null=True)),
-                ('skipped_count', models.BigIntegerField(null=True)),
-                ('total_count', models.BigIntegerField(null=True)),
-                ('first_seen_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('polls', models.PositiveIntegerField(default=1)),
-                ('status', models.CharField(blank=True, max_length=100)),
-                ('status_raw', models.CharField(blank=True, max_length=100)),
-                ('outcome', models.CharField(choices=[('running', 'Running'), ('stuck', 'Stuck'), ('imported', 'Imported'), ('partial', 'Imported with skips'), ('nothing_imported', 'Nothing imported'), ('skipped', 'Skipped'), ('failed', 'Failed'), ('unknown', 'Unknown')], max_length=20)),
-                ('digest', models.CharField(max_length=64)),
-                ('raw', models.TextField()),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='snapshots', to='jobs.bulkwritejob')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("added_count", models.BigIntegerField(null=True)),
+                ("updated_count", models.BigIntegerField(null=True)),
+                ("skipped_count", models.BigIntegerField(null=True)),
+                ("total_count", models.BigIntegerField(null=True)),
+                ("first_seen_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("polls", models.PositiveIntegerField(default=1)),
+                ("status", models.CharField(blank=True, max_length=100)),
+                ("status_raw", models.CharField(blank=True, max_length=100)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("stuck", "Stuck"),
+                            ("imported", "Imported"),
+                            ("partial", "Imported with skips"),
+                            ("nothing_imported", "Nothing imported"),
+                            ("skipped", "Skipped"),
+                            ("failed", "Failed"),
+                            ("unknown", "Unknown"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("raw", models.TextField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="snapshots",
+                        to="jobs.bulkwritejob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pk'],
+                "ordering": ["pk"],
             },
         ),
         migrations.AddField(
-            model_name='bulkwritejob',
-            name='current_snapshot',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='jobs.snapshot'),
+            model_name="bulkwritejob",
+            name="current_snapshot",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="jobs.snapshot",
+            ),
         ),
         migrations.CreateModel(
-            name='Alert',
+            name="Alert",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('failed', 'Failed'), ('skipped', 'Skipped'), ('nothing_imported', 'Nothing imported'), ('skip_threshold', 'Too many rows skipped'), ('stuck', 'Stuck'), ('blocked', 'Cannot be read'), ('connection_blocked', 'Connection needs you'), ('recovered', 'Recovered')], max_length=20)),
-                ('about', models.CharField(blank=True, help_text='Tells two facts of one kind apart.', max_length=100)),
-                ('text', models.CharField(blank=True, max_length=500)),
-                ('created_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('pending', 'Waiting'), ('sent', 'Sent'), ('failed', 'Given up'), ('no_recipient', 'Nobody to tell')], default='pending', max_length=15)),
-                ('recipients', models.JSONField(default=list)),
-                ('subject', models.CharField(blank=True, max_length=300)),
-                ('message_id', models.CharField(blank=True, max_length=200)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('job', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='jobs.bulkwritejob')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='jobs.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("failed", "Failed"),
+                            ("skipped", "Skipped"),
+                            ("nothing_imported", "Nothing imported"),
+                            ("skip_threshold", "Too many rows skipped"),
+                            ("stuck", "Stuck"),
+                            ("blocked", "Cannot be read"),
+                            ("connection_blocked", "Connection needs you"),
+                            ("recovered", "Recovered"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "about",
+                    models.CharField(
+                        blank=True, help_text="Tells two facts of one kind apart.", max_length=100
+                    ),
+                ),
+                ("text", models.CharField(blank=True, max_length=500)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Waiting"),
+                            ("sent", "Sent"),
+                            ("failed", "Given up"),
+                            ("no_recipient", "Nobody to tell"),
+                        ],
+                        default="pending",
+                        max_length=15,
+                    ),
+                ),
+                ("recipients", models.JSONField(default=list)),
+                ("subject", models.CharField(blank=True, max_length=300)),
+                ("message_id", models.CharField(blank=True, max_length=200)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("error", models.CharField(blank=True, max_length=500)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="jobs.bulkwritejob",
+                    ),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="jobs.connection",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_attempt_at'], name='alert_due')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('job__isnull', False)), fields=('job', 'kind', 'about'), name='alert_unique_of_job'), models.UniqueConstraint(condition=models.Q(('job__isnull', True)), fields=('connection', 'kind', 'about'), name='alert_unique_of_connection')],
+                "ordering": ["-pk"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "pending")),
+                        fields=["next_attempt_at"],
+                        name="alert_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("job__isnull", False)),
+                        fields=("job", "kind", "about"),
+                        name="alert_unique_of_job",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("job__isnull", True)),
+                        fields=("connection", "kind", "about"),
+                        name="alert_unique_of_connection",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobEvent',
+            name="JobEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=[('tracked', 'Registered'), ('outcome', 'Outcome'), ('poll_failed', 'Polling failed'), ('poll_recovered', 'Polling works again'), ('blocked', 'Blocked'), ('refreshed', 'Refresh asked for'), ('contradiction', 'Contradiction'), ('result', 'Result file'), ('downloaded', 'Downloaded'), ('alert', 'Alert')], max_length=20)),
-                ('text', models.CharField(blank=True, max_length=500)),
-                ('excerpt', models.TextField(blank=True)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='jobs.bulkwritejob')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("tracked", "Registered"),
+                            ("outcome", "Outcome"),
+                            ("poll_failed", "Polling failed"),
+                            ("poll_recovered", "Polling works again"),
+                            ("blocked", "Blocked"),
+                            ("refreshed", "Refresh asked for"),
+                            ("contradiction", "Contradiction"),
+                            ("result", "Result file"),
+                            ("downloaded", "Downloaded"),
+                            ("alert", "Alert"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("text", models.CharField(blank=True, max_length=500)),
+                ("excerpt", models.TextField(blank=True)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="jobs.bulkwritejob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
-                'indexes': [models.Index(fields=['job', 'at'], name='event_of_job')],
+                "ordering": ["at", "pk"],
+                "indexes": [models.Index(fields=["job", "at"], name="event_of_job")],
             },
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.UniqueConstraint(fields=('job', 'position'), name='resource_unique_in_job'),
+            model_name="resource",
+            constraint=models.UniqueConstraint(
+                fields=("job", "position"), name="resource_unique_in_job"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fieldmapping',
-            constraint=models.UniqueConstraint(fields=('resource', 'position'), name='mapping_unique_in_resource'),
+            model_name="fieldmapping",
+            constraint=models.UniqueConstraint(
+                fields=("resource", "position"), name="mapping_unique_in_resource"
+            ),
         ),
         migrations.AddIndex(
-            model_name='result',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['next_attempt_at'], name='result_due'),
+            model_name="result",
+            index=models.Index(
+                condition=models.Q(("state", "pending")),
+                fields=["next_attempt_at"],
+                name="result_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resultfile',
-            constraint=models.UniqueConstraint(fields=('result', 'position'), name='file_unique_in_result'),
+            model_name="resultfile",
+            constraint=models.UniqueConstraint(
+                fields=("result", "position"), name="file_unique_in_result"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='skipreason',
-            constraint=models.UniqueConstraint(fields=('file', 'code', 'field'), name='reason_unique_in_file'),
+            model_name="skipreason",
+            constraint=models.UniqueConstraint(
+                fields=("file", "code", "field"), name="reason_unique_in_file"
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(condition=models.Q(('poll_state', 'active')), fields=['connection', 'next_poll_at'], name='job_due'),
+            model_name="bulkwritejob",
+            index=models.Index(
+                condition=models.Q(("poll_state", "active")),
+                fields=["connection", "next_poll_at"],
+                name="job_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(condition=models.Q(('lease_until__isnull', False)), fields=['connection', 'lease_until'], name='job_leased'),
+            model_name="bulkwritejob",
+            index=models.Index(
+                condition=models.Q(("lease_until__isnull", False)),
+                fields=["connection", "lease_until"],
+                name="job_leased",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['outcome', '-id'], name='job_outcome'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["outcome", "-id"], name="job_outcome"),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(condition=models.Q(('needs_attention', True)), fields=['-id'], name='job_attention'),
+            model_name="bulkwritejob",
+            index=models.Index(
+                condition=models.Q(("needs_attention", True)), fields=["-id"], name="job_attention"
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['last_changed_at'], name='job_last_changed'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["last_changed_at"], name="job_last_changed"),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['created_time'], name='job_created'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["created_time"], name="job_created"),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['skip_ratio'], name='job_skip_ratio'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["skip_ratio"], name="job_skip_ratio"),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['total_count'], name='job_total'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["total_count"], name="job_total"),
         ),
         migrations.AddIndex(
-            model_name='bulkwritejob',
-            index=models.Index(fields=['ended_at'], name='job_ended'),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["ended_at"], name="job_ended"),
         ),
         migrations.AddConstraint(
-            model_name='bulkwritejob',
-            constraint=models.UniqueConstraint(fields=('connection', 'zoho_job_id'), name='job_unique_in_connection'),
+            model_name="bulkwritejob",
+            constraint=models.UniqueConstraint(
+                fields=("connection", "zoho_job_id"), name="job_unique_in_connection"
+            ),
         ),
     ]

@@ -27,7 +27,7 @@ class Alert(models.Model):
     twice however often the fact is seen.
 
     States:  pending -> sent          the mail server took it
-             pending -> failed        given up after a day of trying
+             pending -> failed        given up after two days of trying
              pending -> no_recipient  nobody is named to tell
     """
 

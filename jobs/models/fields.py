@@ -56,6 +56,16 @@ class EncryptedTextField(models.TextField):
 
     descriptor_class = OpenedOnReading
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # `dumpdata` reads attributes, and would write every secret down in clear.
+        self.serialize = False
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        kwargs.pop("serialize", None)
+        return name, path, args, kwargs
+
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return Sealed(value) if value else value
 

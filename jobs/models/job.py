@@ -126,17 +126,17 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
 
     def rows_per_day(self, since: datetime) -> list[dict[str, Any]]:
         """`[{"day", "added", "updated", "skipped"}, …]` of the jobs that ended since, by day."""
-        return list(
-            self.filter(ended_at__gte=since)
-            .order_by()
-            .values(day=TruncDate("ended_at"))
+        days = self.filter(ended_at__gte=since).annotate(day=TruncDate("ended_at"))
+        return [
+            dict(row)
+            for row in days.order_by("day")
+            .values("day")
             .annotate(
                 added=Coalesce(Sum("added_count"), 0),
                 updated=Coalesce(Sum("updated_count"), 0),
                 skipped=Coalesce(Sum("skipped_count"), 0),
             )
-            .order_by("day")
-        )
+        ]
 
     def outcome_counts(self) -> dict[str, int]:
         """Number of jobs with each outcome, those without any job included."""

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db import connection as database
 from django.utils import timezone
 
-from jobs.models import Connection, SharedToken
+from jobs.models import Connection, SharedToken, UndecryptableError
 from jobs.zoho.client import BulkWriteClient
 from jobs.zoho.oauth import AccessTokens
 from jobs.zoho.regions import Region, region_for
@@ -34,6 +34,9 @@ class DatabaseTokenStore:
         try:
             row = SharedToken.objects.filter(key=key, expires_at__gt=timezone.now()).first()
             return json.loads(row.value) if row else None
+        except UndecryptableError:
+            # Stored under a newer key by another process, while the keys are being changed.
+            return None
         finally:
             self._leave()
 

@@ -146,7 +146,9 @@ def _write_resources(details_by_job: Mapping[int, JobDetails]) -> None:
         (resource.job_id, resource.position): resource
         for resource in Resource.objects.filter(job_id__in=list(details_by_job))
     }
-    new, known, remap = [], [], []
+    new: list[Resource] = []
+    known: list[Resource] = []
+    remap: list[tuple[Resource, tuple[payloads.FieldMapping, ...]]] = []
     for job_pk, details in details_by_job.items():
         for position, item in enumerate(details.resources):
             resource = stored.pop((job_pk, position), None)

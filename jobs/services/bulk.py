@@ -14,13 +14,14 @@ def update_rows(rows: Sequence[models.Model], fields: Sequence[str]) -> None:
     if not rows:
         return
     model = type(rows[0])
-    columns = [model._meta.get_field(name) for name in fields]
+    columns = [field for field in model._meta.concrete_fields if field.name in set(fields)]
+    assert len(columns) == len(fields), "one of the fields is no column"  # noqa: S101
     quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(column.column)} = %s" for column in columns)
+    assignments = ", ".join(f"{quote(str(column.column))} = %s" for column in columns)
     # Names come from our own models, values go as parameters.
     statement = (
         f"UPDATE {quote(model._meta.db_table)} SET {assignments} "  # noqa: S608
-        f"WHERE {quote(model._meta.pk.column)} = %s"
+        f"WHERE {quote(str(model._meta.pk.column))} = %s"
     )
     values = [
         [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.utils import timezone
 
 from jobs.models import Connection, UndecryptableError
@@ -34,7 +35,15 @@ def save(connection: Connection) -> None:
     Raises ValidationError for values that cannot be.
     """
     check_addresses(connection)
-    connection.full_clean()
+    for address in connection.recipients:
+        try:
+            validate_email(address)
+        except ValidationError as error:
+            raise ValidationError(f"{address[:100]} is no mail address.") from error
+    try:
+        connection.full_clean()
+    except UndecryptableError as error:
+        raise ValidationError(f"{error} Or give both secrets anew.") from error
     connection.blocked_at = connection.resume_at = connection.last_error = None
     connection.save()
 

@@ -1,7 +1,7 @@
 """The sample org of `up --demo`: a connection to the sandbox, and its sample imports."""
 
 import requests
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from jobs.models import Connection
 from jobs.services import connecting, tracking
@@ -11,7 +11,7 @@ SAMPLE_CONNECTION = "sample-org"
 SAMPLE_RECIPIENT = "crm-admin@sample.example"
 
 
-def load_sample_org(sandbox_url: str, *, user: AbstractBaseUser | None = None) -> Connection:
+def load_sample_org(sandbox_url: str, *, user: User | None = None) -> Connection:
     """Register the sandbox's sample jobs under a connection of their own; safe to repeat.
 
     Raises requests.RequestException where no sandbox answers at the address.

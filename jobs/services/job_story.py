@@ -21,7 +21,7 @@ EVENT_TONES = {
     JobEvent.Kind.CONTRADICTION: "bad",
     JobEvent.Kind.POLL_RECOVERED: "good",
 }
-STATUS_TONES = {"COMPLETED": "good", "FAILED": "bad", "SKIPPED": "bad", "INPROGRESS": "running"}
+STATUS_TONES = {"FAILED": "bad", "SKIPPED": "bad", "INPROGRESS": "running"}
 
 
 @dataclass(slots=True)
@@ -91,14 +91,17 @@ def _counts(row: Snapshot | Resource) -> Counts:
 
 @dataclass(slots=True)
 class ReasonRow:
-    """One skip reason as people read it, and where the mapping took the field's values from."""
+    """One skip reason as people read it, and where the mapping took the field's values from.
+
+    `is_unmapped`: a mandatory field is missing, and no mapping is named like it.
+    """
 
     reason: SkipReason
     meaning: str
     what_to_do: str
     share: float | None
     mapping: FieldMapping | None
-    is_mapped: bool | None
+    is_unmapped: bool
 
     @property
     def columns(self) -> list[str]:
@@ -131,7 +134,10 @@ def skip_reasons(
                 what_to_do=described.what_to_do,
                 share=reason.rows / left_out if left_out else None,
                 mapping=fields.get(reason.field) if fields else None,
-                is_mapped=reason.field in fields if fields and reason.field else None,
+                # Zoho may name the file's column in place of the field.
+                is_unmapped=reason.code == "MANDATORY_NOT_FOUND"
+                and bool(fields and reason.field)
+                and reason.field not in {*(fields or ()), *reason.file.columns},
             )
         )
     return rows
@@ -151,6 +157,18 @@ class Part:
     resource: Resource
     counts: Counts
     mappings: list[MappingRow]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(row.rows_with_errors for row in self.mappings)
+
+    @property
+    def names_parents(self) -> bool:
+        """Whether a mapping leads to another module, as those of subforms and look-ups do."""
+        return any(
+            row.mapping.module or row.mapping.parent_column_index is not None
+            for row in self.mappings
+        )
 
 
 def parts(resources: Sequence[Resource], reasons: Sequence[ReasonRow]) -> list[Part]:

@@ -64,6 +64,15 @@ class Counts:
             return None
         return min(self.skipped / self.total, 1.0)
 
+    def reaches(self, percent: int) -> bool:
+        """Whether at least this share of the rows was skipped, and any was.
+
+        In whole numbers: 29 of 100 as a float is a little less than 29 %.
+        """
+        return bool(self.skipped and self.total) and (
+            (self.skipped or 0) * 100 >= percent * (self.total or 0)
+        )
+
 
 def add_up(parts: Iterable[Counts]) -> Counts:
     """The sum over resources; a count is absent where it is absent in all of them."""
@@ -133,22 +142,32 @@ def judge(
     `is_stuck` says that nothing changed for longer than the connection allows.
     """
     counts = add_up(resource.counts for resource in resources)
-    judged = rows if counts.are_absent and rows is not None else counts
-    ratios = [judged.skip_ratio, *(resource.counts.skip_ratio for resource in resources)]
+    judged = rows if rows is not None and not _speak_for_all(counts, resources) else counts
+    parts = [judged, *(resource.counts for resource in resources)]
     return Verdict(
-        outcome=_outcome(status, resources, judged, is_stuck),
+        outcome=_outcome(status, resources, judged, is_stuck, is_settled=judged is rows),
         counts=judged,
         skip_ratio=judged.skip_ratio,
-        over_threshold=any(
-            ratio is not None and ratio > 0 and ratio * 100 >= threshold_percent for ratio in ratios
-        ),
+        over_threshold=any(part.reaches(threshold_percent) for part in parts),
         resource_ended_badly=any(_ended_badly(resource.status) for resource in resources),
         warnings=tuple(_warnings(status, resources, counts, rows)),
     )
 
 
+def _speak_for_all(counts: Counts, resources: Sequence[ResourceState]) -> bool:
+    """Whether Zoho's counts cover every part of the job that ran."""
+    return not counts.are_absent and not any(
+        resource.counts.are_absent and not _ended_badly(resource.status) for resource in resources
+    )
+
+
 def _outcome(
-    status: str, resources: Sequence[ResourceState], counts: Counts, is_stuck: bool
+    status: str,
+    resources: Sequence[ResourceState],
+    counts: Counts,
+    is_stuck: bool,
+    *,
+    is_settled: bool,
 ) -> Outcome:
     if not has_ended(status, resources):
         return Outcome.STUCK if is_stuck else Outcome.RUNNING
@@ -159,20 +178,29 @@ def _outcome(
         return Outcome.SKIPPED
     if _all(statuses, FAILED_STATUSES | {"SKIPPED"}) and not counts.written:
         return Outcome.FAILED
-    return _outcome_of_completed(statuses, counts)
+    parts = [counts] if is_settled else [counts, *(resource.counts for resource in resources)]
+    return _outcome_of_completed(statuses, counts, parts)
 
 
-def _outcome_of_completed(statuses: Sequence[str], counts: Counts) -> Outcome:
+def _outcome_of_completed(
+    statuses: Sequence[str], counts: Counts, parts: Sequence[Counts]
+) -> Outcome:
+    """`parts`: the counts as a whole and of each resource, as one can hide in the sum of all."""
     if counts.written is None and counts.total != 0:
         return Outcome.UNKNOWN
     if not counts.written:
         return Outcome.NOTHING_IMPORTED
-    if counts.skipped or counts.unprocessed or any(map(_ended_badly, statuses)):
+    if any(part.skipped or part.unprocessed for part in parts) or any(map(_ended_badly, statuses)):
         return Outcome.PARTIAL
-    if counts.skipped is None and counts.unprocessed != 0:
-        # Rows were written; whether others were not, nobody said.
-        return Outcome.UNKNOWN
-    return Outcome.IMPORTED
+    # Rows were written; whether others were not, nobody said.
+    return Outcome.IMPORTED if all(map(_leaves_nothing_out, parts)) else Outcome.UNKNOWN
+
+
+def _leaves_nothing_out(counts: Counts) -> bool:
+    """Whether these counts say that no row was skipped or left unprocessed."""
+    if counts.total is None:
+        return counts.skipped is not None
+    return counts.unprocessed == 0
 
 
 def _all(statuses: Sequence[str], wanted: frozenset[str]) -> bool:
@@ -208,7 +236,7 @@ def _warnings(
         for resource in resources:
             if resource.counts.are_absent:
                 yield f"Zoho gave no counts for {resource.name}."
-    if rows is not None and not counts.are_absent:
+    if rows is not None and _speak_for_all(counts, resources):
         yield from _differences(counts, rows)
 
 

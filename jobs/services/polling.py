@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
@@ -56,6 +56,10 @@ def claim_due(now: datetime | None = None) -> list[Claim]:
             claim = _claim(connection, list(due.values_list("pk", flat=True)[:MAX_BATCH]), now)
             if claim is None:
                 break
+            if _batches_under_way(connection, now) > _lanes(connection):
+                # Another dispatcher counted at the same moment: whoever sees too many steps back.
+                _release(claim)
+                break
             claims.append(claim)
     return claims
 
@@ -66,9 +70,11 @@ def poll_claim(connection_id: int, lease_token: str) -> Batch | None:
     None where the lease is gone: somebody else has the jobs then.
     """
     connection = Connection.objects.get(pk=connection_id)
-    claimed = BulkWriteJob.objects.filter(
-        connection=connection, lease_token=lease_token, lease_until__gt=timezone.now()
-    )
+    now = timezone.now()
+    claimed = BulkWriteJob.objects.filter(connection=connection, lease_token=lease_token)
+    # A claim may have waited in the queue for most of its lease, which must outlast the polling.
+    claimed.filter(lease_until__gt=now).update(lease_until=now + LEASE)
+    claimed = claimed.filter(lease_until__gt=now)
     job_ids = list(claimed.order_by("next_poll_at").values_list("zoho_job_id", flat=True))
     if not job_ids:
         return None
@@ -109,7 +115,7 @@ def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | No
     return job.poll_state, job.poll_error
 
 
-def make_due(jobs: Sequence[BulkWriteJob], *, actor: AbstractBaseUser | None = None) -> None:
+def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None:
     """Have these jobs polled at the next tick, ended and blocked ones included.
 
     A result that could not be fetched is tried again too.
@@ -143,6 +149,12 @@ def _claim(
     return Claim(connection.pk, token, claimed) if claimed else None
 
 
+def _release(claim: Claim) -> None:
+    BulkWriteJob.objects.filter(
+        connection=claim.connection_id, lease_until__isnull=False, lease_token=claim.lease_token
+    ).update(lease_token="", lease_until=None)
+
+
 def _lanes(connection: Connection) -> int:
     return math.ceil(connection.max_concurrency / MAX_THREADS)
 
@@ -156,8 +168,9 @@ def _ask(connection: Connection, job_ids: Sequence[str]) -> list[Answer]:
     threads = math.ceil(connection.max_concurrency / _lanes(connection))
     asked_at = timezone.now()
     try:
-        with open_client(connection, threads=threads) as client:
-            return list(client.job_details_many(job_ids, threads=threads, seconds=BATCH_SECONDS))
+        opened = open_client(connection, threads=threads)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
         # The connection itself cannot be used: that needs a person, and no request was made.
         return [Answer(job_ids[0], asked_at, None, ZohoSignInError(str(error)), 0.0)]
+    with opened as client:
+        return list(client.job_details_many(job_ids, threads=threads, seconds=BATCH_SECONDS))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import (
@@ -48,14 +49,17 @@ def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) 
     """
     batch = Batch(connection, timezone.now())
     with transaction.atomic():
-        claimed = BulkWriteJob.objects.filter(connection=connection, lease_token=lease_token)
+        # That a lease has an end tells the database to look among the leased jobs alone.
+        claimed = BulkWriteJob.objects.filter(
+            connection=connection, lease_until__isnull=False, lease_token=lease_token
+        )
         jobs = {job.zoho_job_id: job for job in claimed.select_for_update()}
         for answer in answers:
             job = jobs.pop(answer.job_id, None)
             if job is None:
                 continue
             job.connection = connection
-            if job.last_polled_at is not None and answer.asked_at <= job.last_polled_at:
+            if _is_late(job, answer, batch.at):
                 batch.unchanged.append(job)
             elif answer.details is not None:
                 _take_details(batch, job, answer.details, answer.asked_at)
@@ -68,6 +72,16 @@ def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) 
         batch.write()
         _note_on_connection(connection, answers)
     return batch
+
+
+def _is_late(job: BulkWriteJob, answer: Answer, now: datetime) -> bool:
+    """Whether something newer than this answer is stored.
+
+    What is stored under a time still to come was so before the clock was set back: it says
+    nothing, and waiting for it would mean polling in vain until then.
+    """
+    seen = job.last_polled_at
+    return seen is not None and answer.asked_at <= seen <= now
 
 
 def row_counts(result: Result) -> Counts | None:
@@ -123,7 +137,7 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
 
 
 def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:
-    was_blocked = job.poll_state == BulkWriteJob.PollState.BLOCKED
+    was_blocked = _was_blocked(job)
     _polled(batch, job, asked_at)
     states = [_resource_state(number, item) for number, item in enumerate(details.resources)]
     ended = outcomes.has_ended(details.status, states)
@@ -135,7 +149,7 @@ def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at
 
     digest = payloads.canonical_digest(details)
     if digest == job.state_digest:
-        if was_blocked:
+        if was_blocked and job.outcome != Outcome.STUCK:
             _judge(batch, job, states, rows=_rows_known(job))
         _take_unchanged(batch, job, asked_at)
     else:
@@ -251,9 +265,10 @@ def _judge(
 
 
 def _take_error(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime) -> None:
+    known = job.poll_error or {}
+    was_blocked = _was_blocked(job)
     _polled(batch, job, asked_at, answered=False)
     batch.unchanged.append(job)
-    known = job.poll_error or {}
     job.poll_error = error_as_json(error)
     if (known.get("code"), known.get("message")) != (error.code, error.message):
         batch.note(job, JobEvent.Kind.POLL_FAILED, str(error), excerpt=error.excerpt)
@@ -264,10 +279,10 @@ def _take_error(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: dat
         job.next_poll_at = now
     elif isinstance(error, ZohoThrottledError):
         wait = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
-        Connection.objects.filter(pk=batch.connection.pk).update(resume_at=now + wait)
+        hold_back(batch.connection, now + wait)
         job.next_poll_at = now + wait
     elif isinstance(error, ZohoRejectedError):
-        _take_rejection(batch, job, error)
+        _take_rejection(batch, job, error, asked_at, was_blocked=was_blocked)
     else:
         job.failures += 1
         job.next_poll_at = now + timedelta(seconds=schedule.seconds_to_retry(job.failures))
@@ -276,7 +291,31 @@ def _take_error(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: dat
     logger.info("Job %s could not be read: %s", job.zoho_job_id, error)
 
 
-def _take_rejection(batch: Batch, job: BulkWriteJob, error: ZohoRejectedError) -> None:
+def hold_back(connection: Connection, until: datetime) -> None:
+    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands."""
+    Connection.objects.filter(Q(resume_at=None) | Q(resume_at__lt=until), pk=connection.pk).update(
+        resume_at=until
+    )
+
+
+def _was_blocked(job: BulkWriteJob) -> bool:
+    """Whether Zoho refused to say anything about the job when it was last asked.
+
+    A refresh has made it active again; that it needs attention without having ended tells.
+    """
+    if job.poll_state == BulkWriteJob.PollState.BLOCKED:
+        return True
+    return job.needs_attention and not job.has_ended and job.outcome != Outcome.STUCK
+
+
+def _take_rejection(
+    batch: Batch,
+    job: BulkWriteJob,
+    error: ZohoRejectedError,
+    asked_at: datetime,
+    *,
+    was_blocked: bool,
+) -> None:
     if job.poll_state == BulkWriteJob.PollState.PAUSED:
         return
     if job.has_ended:
@@ -286,9 +325,9 @@ def _take_rejection(batch: Batch, job: BulkWriteJob, error: ZohoRejectedError) -
     job.poll_state = BulkWriteJob.PollState.BLOCKED
     job.needs_attention = True
     batch.note(job, JobEvent.Kind.BLOCKED, error.resolution)
-    batch.tell(
-        Alert.Kind.BLOCKED, str(error), job=job, about=error.code or f"HTTP {error.http_status}"
-    )
+    if not was_blocked:
+        about = f"{asked_at.isoformat()} {error.code or error.http_status}"
+        batch.tell(Alert.Kind.BLOCKED, str(error), job=job, about=about)
 
 
 def _block_connection(batch: Batch, error: ZohoSignInError) -> None:
@@ -368,7 +407,7 @@ def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None
         )
     if job.poll_state == BulkWriteJob.PollState.PAUSED:
         return
-    if seconds is None:
+    if seconds is None or job.poll_state == BulkWriteJob.PollState.DONE:
         job.poll_state, job.next_poll_at = BulkWriteJob.PollState.DONE, None
     else:
         job.polls_after_end += 1

@@ -1,5 +1,6 @@
 """Result files: fetch them from Zoho, keep our own copy, count what is in them."""
 
+import contextlib
 import hashlib
 import logging
 import tempfile
@@ -7,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import BufferedIOBase
 from typing import BinaryIO, cast
 
 from django.conf import settings
@@ -16,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs.models import (
+    Connection,
     FieldMapping,
     JobEvent,
     Resource,
@@ -26,7 +29,13 @@ from jobs.models import (
 )
 from jobs.services import alerting, reasons, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
-from jobs.services.recording import error_as_json, row_counts, settle_from_rows
+from jobs.services.recording import (
+    DEFAULT_PAUSE,
+    error_as_json,
+    hold_back,
+    row_counts,
+    settle_from_rows,
+)
 from jobs.zoho.errors import (
     ResultGoneError,
     ZohoError,
@@ -77,15 +86,20 @@ class FileAnalysis:
         if self.error:
             return dict.fromkeys([*ROW_COUNT_FIELDS.values(), "other_rows"])
         known = {name: self.statuses[status] for status, name in ROW_COUNT_FIELDS.items()}
-        return known | {"other_rows": self.statuses.total() - sum(known.values())}
+        return {**known, "other_rows": self.statuses.total() - sum(known.values())}
 
 
 def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list[int]:
-    """Claim results that are due to be fetched, of all or of some; return their keys."""
+    """Claim results that are due to be fetched; return their keys.
+
+    Of all whose connections may be asked now, or of some, whatever their connections say.
+    """
     now = timezone.now()
     claimed = []
     due = Result.objects.due(now)
-    if among is not None:
+    if among is None:
+        due = due.filter(job__connection__in=Connection.objects.pollable(now))
+    else:
         due = due.filter(pk__in=among.values("pk"))
         limit = among.count()
     for pk in due.values_list("pk", flat=True)[:limit]:
@@ -127,8 +141,9 @@ def fetch(result_id: int) -> None:
         except ZohoRejectedError as error:
             _end(result, Result.State.REFUSED, error_as_json(error))
         except ZohoThrottledError as error:
-            wait = error.retry_after or 60
-            _try_later(result, error_as_json(error), timedelta(seconds=wait))
+            pause = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
+            hold_back(job.connection, timezone.now() + pause)
+            _try_later(result, error_as_json(error), pause)
         except ZohoError as error:
             wait = schedule.seconds_to_retry(result.attempts)
             _try_later(result, error_as_json(error), timedelta(seconds=wait))
@@ -191,7 +206,7 @@ def skipped_rows(result: Result) -> Iterator[list[str]]:
     Raises ResultFileError where the kept file cannot be read any more.
     """
     files = [file for file in result.files.all() if not file.error]
-    with result.archive.open("rb") as stored, ResultArchive(stored) as archive:
+    with _archive(result) as archive:
         header_shown: Sequence[str] | None = None
         for file in files:
             reader = archive.rows(
@@ -217,18 +232,21 @@ def skipped_rows(result: Result) -> Iterator[list[str]]:
 
 def open_member(result: Result, position: int) -> Iterator[bytes]:
     """The bytes of one CSV of a kept ZIP, exactly as Zoho wrote them, in chunks."""
-    with (
-        result.archive.open("rb") as stored,
-        ResultArchive(stored) as archive,
-        archive.open(archive.members[position]) as member,
-    ):
+    with _archive(result) as archive, archive.open(archive.members[position]) as member:
         while chunk := member.read(65_536):
             yield chunk
 
 
+@contextlib.contextmanager
+def _archive(result: Result) -> Iterator[ResultArchive]:
+    """The kept ZIP of a result, open for reading."""
+    with result.archive.open("rb") as stored, ResultArchive(cast(BinaryIO, stored)) as archive:
+        yield archive
+
+
 def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> None:
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(cast(BufferedIOBase, file), "sha256").hexdigest()
     size = file.tell()
     file.seek(0)
     name = result.archive.field.generate_filename(result, "")
@@ -255,7 +273,8 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
     resources = list(result.job.resources.all())
     result.files.all().delete()
     totals: Counter[str] = Counter()
-    readable = False
+    # Some files' rows are not the result's: sums over them would make a job look complete.
+    readable = not any(analysis.error for analysis in analyses)
     result.warnings = []
     for analysis in analyses:
         counts = analysis.row_counts()
@@ -273,7 +292,6 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
         if analysis.error:
             result.warnings.append(f"{stored.name} could not be read: {analysis.error}")
             continue
-        readable = True
         totals.update({name: count for name, count in counts.items() if count})
         SkipReason.objects.bulk_create(
             SkipReason(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,10 +14,12 @@ from jobs.models import BulkWriteJob, Connection, JobEvent
 
 MAX_IDS = 5_000
 
-_ID = re.compile(r"\d{1,30}")
+_ID = re.compile(r"\d{1,30}", re.ASCII)
 # In running text a number is an id only if it is as long as Zoho's ids are.
-_ID_IN_TEXT = re.compile(r"(?<![\w.])\d{15,20}(?![\w.])")
+_ID_IN_TEXT = re.compile(r"(?<![\w.])[0-9]{15,20}(?!\w|\.\d)")
 _PARTING = re.compile(r"[\s,;|]+")
+_BETWEEN_DOCUMENTS = frozenset(" \t\r\n,;\ufeff")
+_DECODER = json.JSONDecoder()
 
 
 class Verdict(StrEnum):
@@ -73,7 +75,7 @@ def track(
     tags: Sequence[str] = (),
     alert_recipients: str = "",
     skip_threshold_percent: int | None = None,
-    user: AbstractBaseUser | None = None,
+    user: User | None = None,
 ) -> list[Entry]:
     """Register the ids among these entries; those new to the connection are due at once.
 
@@ -135,29 +137,49 @@ def _pieces(text: str) -> Iterator[tuple[int, str, str]]:
             for part in parts:
                 yield number, part, part
             continue
-        from_line = _ids_of_json(line) or list(dict.fromkeys(_ID_IN_TEXT.findall(line)))
-        if from_line:
+        share = sum(bool(_ID.fullmatch(part)) for part in parts) / len(parts)
+        from_line = _ids_in_json_of(line) or list(dict.fromkeys(_ID_IN_TEXT.findall(line)))
+        if from_line and share <= 0.5:
             for job_id in from_line:
                 yield number, line.strip(), job_id
             continue
         # A list with a slip in it: what is an id is taken, the rest is named.
-        for part in parts if len(parts) > 1 and _looks_like_list(parts) else [line.strip()]:
+        for part in parts if len(parts) > 1 and share >= 0.5 else [line.strip()]:
             yield number, part, part if _ID.fullmatch(part) else ""
 
 
-def _looks_like_list(parts: Sequence[str]) -> bool:
-    return sum(bool(_ID.fullmatch(part)) for part in parts) * 2 >= len(parts)
-
-
 def _ids_of_json(text: str) -> list[str]:
-    """The ids in the answer of a create call (`details.id`), or of a job's details (`id`)."""
-    text = text.strip()
-    if not text.startswith(("{", "[")):
+    """The ids of a text that is nothing but JSON, one document after the other."""
+    ids, at = [], 0
+    while at < len(text):
+        if text[at] in _BETWEEN_DOCUMENTS:
+            at += 1
+            continue
+        if text[at] not in "{[":
+            return []
+        try:
+            found, at = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        ids += _ids_of(found)
+    return ids
+
+
+def _ids_in_json_of(line: str) -> list[str]:
+    """The ids of the first JSON object in a line, such as a log's: not those of who made it."""
+    start = line.find("{")
+    if start < 0:
         return []
     try:
-        found = json.loads(text)
+        return _ids_of(_DECODER.raw_decode(line, start)[0])
     except (ValueError, RecursionError):
         return []
+
+
+def _ids_of(found: object) -> list[str]:
+    """The ids in answers of create calls (`details.id`), or of jobs' details (`id`)."""
+    if isinstance(found, dict) and isinstance(found.get("data"), list):
+        found = found["data"]
     ids = []
     for item in found if isinstance(found, list) else [found]:
         if isinstance(item, dict):

@@ -44,6 +44,8 @@ def verdict_sentence(job: BulkWriteJob) -> str:
         case Outcome.PARTIAL:
             return f"Imported with skips: {_left_out(counts)}"
         case Outcome.NOTHING_IMPORTED:
+            if total is None:
+                return "Nothing imported: Zoho says the job completed, but it wrote no row."
             if not total:
                 return "Nothing imported: Zoho says the job completed, but it held no rows."
             return (

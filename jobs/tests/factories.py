@@ -3,12 +3,15 @@
 import json
 from datetime import datetime, timedelta
 from itertools import count
+from tempfile import TemporaryFile
 from typing import Any
+from zipfile import ZipFile
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection
-from jobs.services import polling
+from jobs.models import BulkWriteJob, Connection, Result
+from jobs.services import polling, results
 from jobs.services.batch import Batch
 from jobs.services.recording import record
 from jobs.zoho.client import Answer
@@ -112,3 +115,20 @@ def observe(
     batch = record(connection, claim.lease_token, [answer(job, what, asked_at=asked_at)])
     job.refresh_from_db()
     return batch
+
+
+def make_user(name: str = "alice", **fields: Any) -> User:
+    return User.objects.create_user(name, **{"password": "correct horse"} | fields)
+
+
+def make_result(job: BulkWriteJob, files: dict[str, str]) -> Result:
+    """The kept and analysed result of a job: CSV texts by their names in the ZIP."""
+    result, _ = Result.objects.get_or_create(job=job)
+    with TemporaryFile() as file:
+        with ZipFile(file, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        results._keep(result, file, results.analyse(file))
+    result.refresh_from_db()
+    job.refresh_from_db()
+    return result

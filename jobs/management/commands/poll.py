@@ -27,7 +27,7 @@ class Command(BaseCommand):
         jobs, missing = self._jobs(options["ids"], options["connection"])
         pks = [job.pk for job in jobs]
         polling.poll_now(jobs)
-        self._fetch_results(pks)
+        self._fetch_results(pks if options["ids"] else None, options["connection"])
         alerting.deliver_due()
 
         polled = list(
@@ -45,6 +45,8 @@ class Command(BaseCommand):
     def _jobs(
         self, ids: list[str], connection_name: str | None
     ) -> tuple[list[BulkWriteJob], list[str]]:
+        if connection_name:
+            get_connection(connection_name)
         if ids:
             jobs, missing = [], []
             for job_id in dict.fromkeys(ids):
@@ -60,8 +62,15 @@ class Command(BaseCommand):
             due = due.filter(connection=get_connection(connection_name))
         return list(due.select_related("connection")), []
 
-    def _fetch_results(self, pks: list[int]) -> None:
-        due = Result.objects.filter(job__in=pks)
+    def _fetch_results(self, pks: list[int] | None, connection_name: str | None) -> None:
+        """Fetch the results of these jobs; without jobs all that are due, also from before."""
+        due = Result.objects.all()
+        if pks is not None:
+            due = due.filter(job__in=pks)
+        else:
+            due = due.filter(job__connection__in=Connection.objects.pollable(timezone.now()))
+        if connection_name:
+            due = due.filter(job__connection__name=connection_name)
         for result_id in results.claim_due(due):
             results.fetch(result_id)
 

@@ -35,6 +35,8 @@ class Command(BaseCommand):
             entries = tracking.read_ids("\n".join(options["ids"]))
         except tracking.TooManyIdsError as error:
             raise CommandError(str(error), returncode=2) from error
+        if not entries:
+            raise CommandError("No job id is given.", returncode=2)
         entries = tracking.track(
             connection,
             entries,

@@ -63,7 +63,8 @@ class Command(BaseCommand):
             return True
         if fail_over is None:
             return False
-        over = job.skip_ratio is not None and job.skip_ratio * 100 > fail_over
+        # Rounded, as 7 of 100 is a little more than 7 % in the numbers of a computer.
+        over = job.skip_ratio is not None and round(job.skip_ratio * 100, 9) > fail_over
         if over:
             self.stderr.write(f"  {percent(job.skip_ratio)} skipped, more than {fail_over:g} %.")
         return over

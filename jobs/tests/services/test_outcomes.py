@@ -28,11 +28,26 @@ def part(status: str, numbers: str = "- - - -", name: str = "Leads") -> Resource
 TABLE = [
     # what it is about, job's status, its resources, outcome
     ("the seed's added body", "ADDED", [part("INPROGRESS")], "running"),
-    ("counts equal to the total do not end it", "INPROGRESS", [part("INPROGRESS", "0 0 100 100")], "running"),
-    ("the seed's completed body", "COMPLETED", [part("COMPLETED", "0 0 100 100")], "nothing_imported"),
+    (
+        "counts equal to the total do not end it",
+        "INPROGRESS",
+        [part("INPROGRESS", "0 0 100 100")],
+        "running",
+    ),
+    (
+        "the seed's completed body",
+        "COMPLETED",
+        [part("COMPLETED", "0 0 100 100")],
+        "nothing_imported",
+    ),
     ("an unknown word", "QUEUED", [part("QUEUED")], "running"),
     ("no word at all", "", [], "running"),
-    ("a resource still runs", "COMPLETED", [part("COMPLETED", "5 0 0 5"), part("INPROGRESS")], "running"),
+    (
+        "a resource still runs",
+        "COMPLETED",
+        [part("COMPLETED", "5 0 0 5"), part("INPROGRESS")],
+        "running",
+    ),
     ("a resource without a status", "COMPLETED", [part("", "5 0 0 5")], "imported"),
     ("all added", "COMPLETED", [part("COMPLETED", "5 0 0 5")], "imported"),
     ("all updated", "COMPLETED", [part("COMPLETED", "0 5 0 5")], "imported"),
@@ -41,17 +56,60 @@ TABLE = [
     ("no rows at all", "COMPLETED", [part("COMPLETED", "0 0 0 0")], "nothing_imported"),
     ("only a total of 0", "COMPLETED", [part("COMPLETED", "- - - 0")], "nothing_imported"),
     ("all left unprocessed", "COMPLETED", [part("COMPLETED", "0 0 0 9")], "nothing_imported"),
-    ("added absent, the others leave no room", "COMPLETED", [part("COMPLETED", "- 0 9 9")], "nothing_imported"),
+    (
+        "added absent, the others leave no room",
+        "COMPLETED",
+        [part("COMPLETED", "- 0 9 9")],
+        "nothing_imported",
+    ),
     ("added absent, the others leave room", "COMPLETED", [part("COMPLETED", "- 0 8 9")], "unknown"),
-    ("updated absent, added fills the total", "COMPLETED", [part("COMPLETED", "9 - 0 9")], "imported"),
+    (
+        "updated absent, added fills the total",
+        "COMPLETED",
+        [part("COMPLETED", "9 - 0 9")],
+        "imported",
+    ),
     ("only added is known", "COMPLETED", [part("COMPLETED", "9 - - -")], "unknown"),
     ("no total, nothing skipped", "COMPLETED", [part("COMPLETED", "9 0 0 -")], "imported"),
+    (
+        "updated absent, the others leave room",
+        "COMPLETED",
+        [part("COMPLETED", "9 - 0 20")],
+        "unknown",
+    ),
     ("no counts", "COMPLETED", [part("COMPLETED")], "unknown"),
+    (
+        "a child without counts",
+        "COMPLETED",
+        [part("COMPLETED", "9 0 0 9"), part("COMPLETED")],
+        "unknown",
+    ),
+    (
+        "a child's rows unprocessed behind a sum too large",
+        "COMPLETED",
+        [part("COMPLETED", "19 0 0 9"), part("COMPLETED", "0 0 0 9")],
+        "partial",
+    ),
     ("no resources", "COMPLETED", [], "unknown"),
     ("a sum above the total", "COMPLETED", [part("COMPLETED", "100 0 100 100")], "partial"),
-    ("a child wholly skipped", "COMPLETED", [part("COMPLETED", "100 0 0 100"), part("COMPLETED", "0 0 10 10")], "partial"),
-    ("a child SKIPPED without counts", "COMPLETED", [part("COMPLETED", "9 0 0 9"), part("SKIPPED")], "partial"),
-    ("a child FAILED without counts", "COMPLETED", [part("COMPLETED", "9 0 0 9"), part("FAILED")], "partial"),
+    (
+        "a child wholly skipped",
+        "COMPLETED",
+        [part("COMPLETED", "100 0 0 100"), part("COMPLETED", "0 0 10 10")],
+        "partial",
+    ),
+    (
+        "a child SKIPPED without counts",
+        "COMPLETED",
+        [part("COMPLETED", "9 0 0 9"), part("SKIPPED")],
+        "partial",
+    ),
+    (
+        "a child FAILED without counts",
+        "COMPLETED",
+        [part("COMPLETED", "9 0 0 9"), part("FAILED")],
+        "partial",
+    ),
     ("the job FAILED", "FAILED", [part("FAILED")], "failed"),
     ("FAILED though rows were written", "FAILED", [part("FAILED", "5 0 0 9")], "failed"),
     ("a tolerated word for it", "FAILURE", [], "failed"),
@@ -59,7 +117,7 @@ TABLE = [
     ("the job SKIPPED", "SKIPPED", [part("SKIPPED")], "skipped"),
     ("every resource SKIPPED", "COMPLETED", [part("SKIPPED"), part("SKIPPED")], "skipped"),
     ("some FAILED, the rest SKIPPED", "COMPLETED", [part("FAILED"), part("SKIPPED")], "failed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +145,19 @@ def test_the_rows_of_the_result_file_settle_what_zoho_gave_no_counts_for():
     assert settled("90 0 10 100") == "partial"
 
 
+def test_the_rows_of_the_result_file_settle_a_job_of_which_one_part_has_no_counts():
+    verdict = judge(
+        "COMPLETED",
+        [part("COMPLETED", "9 0 0 9"), part("COMPLETED")],
+        threshold_percent=10,
+        rows=counts("9 0 5 14"),
+    )
+
+    assert (verdict.outcome, verdict.counts) == (Outcome.PARTIAL, counts("9 0 5 14"))
+    assert verdict.over_threshold
+    assert verdict.warnings == ("Zoho gave no counts for Leads.",)
+
+
 def test_rows_that_differ_from_the_counts_are_a_warning_and_the_counts_stand():
     verdict = judge(
         "COMPLETED",
@@ -111,6 +182,15 @@ def test_skips_are_bad_from_the_threshold_on(skipped, over):
     assert tone(verdict.outcome, needs_attention=verdict.needs_attention) == (
         "bad" if over else "warn"
     )
+
+
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_skips_exactly_at_the_threshold_are_bad_whatever_the_threshold(percent):
+    at = part("COMPLETED", f"{1000 - 10 * percent} 0 {10 * percent} 1000")
+    below = part("COMPLETED", f"{1001 - 10 * percent} 0 {10 * percent - 1} 1000")
+
+    assert judge("COMPLETED", [at], threshold_percent=percent).over_threshold
+    assert not judge("COMPLETED", [below], threshold_percent=percent).over_threshold
 
 
 def test_a_small_child_wholly_skipped_is_over_the_threshold_under_a_large_parent():
@@ -182,3 +262,43 @@ def test_nothing_that_went_wrong_is_good(status, resources, rows):
         assert not verdict.counts.skipped
         assert not verdict.counts.unprocessed
         assert {resource.status for resource in resources} <= {"", "COMPLETED"}
+        parts = [] if verdict.counts is rows else [resource.counts for resource in resources]
+        for seen in [verdict.counts, *parts]:
+            assert not seen.skipped
+            assert seen.unprocessed == 0 or (seen.total is None and seen.skipped == 0)
+
+
+@given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
+def test_no_verdict_is_at_odds_with_itself(status, resources, rows):
+    verdict = judge(status, resources, threshold_percent=10, rows=rows)
+
+    if verdict.outcome in ("imported", "partial"):
+        assert verdict.counts.written
+    if verdict.outcome == "nothing_imported":
+        assert not verdict.counts.written
+    if verdict.skip_ratio is not None:
+        assert 0 <= verdict.skip_ratio <= 1
+    assert (verdict.outcome == "running") is not has_ended(status, resources)
+    for value in (verdict.counts.added, verdict.counts.total):
+        assert value is None or 0 <= value < 2**63
+
+
+@pytest.mark.parametrize(
+    ("outcome", "needs_attention", "colour"),
+    [
+        ("running", False, "neutral"),
+        ("unknown", False, "neutral"),
+        ("unknown", True, "bad"),
+        ("imported", False, "good"),
+        ("imported", True, "bad"),
+        ("partial", False, "warn"),
+        ("partial", True, "bad"),
+        ("stuck", True, "bad"),
+        ("nothing_imported", True, "bad"),
+        ("skipped", True, "bad"),
+        ("failed", True, "bad"),
+        ("a word of tomorrow", False, "neutral"),
+    ],
+)
+def test_the_tone_of(outcome, needs_attention, colour):
+    assert tone(outcome, needs_attention=needs_attention) == colour

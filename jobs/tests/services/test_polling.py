@@ -1,0 +1,363 @@
+"""Who polls which jobs, and when: claims, leases, lanes."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection as database
+from django.test import override_settings
+from django.utils import timezone
+
+from jobs.models import Alert, BulkWriteJob, Connection
+from jobs.services import polling
+from jobs.services.recording import record
+from jobs.tests.factories import answer, body, completed, make_connection, make_job, resource
+from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
+
+PollState = BulkWriteJob.PollState
+
+
+def running(job: BulkWriteJob) -> dict:
+    return body(job, "INPROGRESS", resource("INPROGRESS", added=1, total=10))
+
+
+def later(**span: float) -> time_machine.travel:
+    return time_machine.travel(timezone.now() + timedelta(**span))
+
+
+@pytest.mark.django_db
+class TestClaims:
+    def test_a_job_is_claimed_once(self):
+        make_job()
+
+        assert [claim.jobs for claim in polling.claim_due()] == [1]
+        assert polling.claim_due() == []
+
+    def test_of_two_dispatchers_that_chose_the_same_jobs_one_gets_them(self):
+        org = make_connection()
+        chosen = [make_job(org).pk for _ in range(5)]
+        now = timezone.now()
+
+        first = polling._claim(org, chosen, now)
+        second = polling._claim(org, chosen, now)
+
+        assert first.jobs == 5
+        assert second is None
+        assert set(BulkWriteJob.objects.values_list("lease_token", flat=True)) == {
+            first.lease_token
+        }
+
+    def test_the_longest_due_come_first_and_no_more_than_a_batch_holds(self, monkeypatch):
+        monkeypatch.setattr(polling, "MAX_BATCH", 3)
+        org, now = make_connection(), timezone.now()
+        jobs = [make_job(org, next_poll_at=now - timedelta(minutes=age)) for age in range(5)]
+
+        [claim] = polling.claim_due()
+
+        assert claim.is_full
+        assert set(BulkWriteJob.objects.leased(now)) == set(jobs[2:])
+
+    @pytest.mark.parametrize("calls", [1, 10, 50])
+    def test_a_connection_has_one_batch_at_a_time_while_its_calls_fit_one(self, calls, monkeypatch):
+        monkeypatch.setattr(polling, "MAX_BATCH", 2)
+        org = make_connection(max_concurrency=calls)
+        for _ in range(6):
+            make_job(org)
+
+        [first] = polling.claim_due()
+        assert polling.claim_due() == []
+        record(org, first.lease_token, [])
+        assert len(polling.claim_due()) == 1
+
+    def test_a_connection_with_more_calls_has_more_batches(self, monkeypatch):
+        monkeypatch.setattr(polling, "MAX_BATCH", 2)
+        org = make_connection(max_concurrency=120)
+        for _ in range(10):
+            make_job(org)
+
+        assert [claim.jobs for claim in polling.claim_due()] == [2, 2, 2]
+        assert polling.claim_due() == []
+
+    def test_one_busy_connection_does_not_hold_up_another(self):
+        make_job()
+        [busy] = polling.claim_due()
+        waiting = make_job()
+
+        [claim] = polling.claim_due()
+        assert claim.connection_id == waiting.connection_id != busy.connection_id
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"paused": True},
+            {"blocked_at": timezone.now()},
+            {"resume_at": timezone.now() + timedelta(hours=1)},
+        ],
+        ids=["paused", "blocked", "throttled"],
+    )
+    def test_nothing_is_claimed_of_a_connection_that_is(self, fields):
+        make_job(make_connection(**fields))
+
+        assert polling.claim_due() == []
+
+    @pytest.mark.parametrize("state", [PollState.DONE, PollState.PAUSED, PollState.BLOCKED])
+    def test_no_job_is_claimed_that_is(self, state):
+        make_job(poll_state=state)
+
+        assert polling.claim_due() == []
+
+    def test_no_job_is_claimed_before_its_time(self):
+        make_job(next_poll_at=timezone.now() + timedelta(seconds=30))
+
+        assert polling.claim_due() == []
+        with later(seconds=31):
+            assert len(polling.claim_due()) == 1
+
+    def test_jobs_of_a_worker_that_died_are_due_again_within_a_lease(self):
+        make_job()
+        polling.claim_due()
+
+        with later(seconds=polling.LEASE.total_seconds() - 1):
+            assert polling.claim_due() == []
+        with later(seconds=polling.LEASE.total_seconds() + 1):
+            assert len(polling.claim_due()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDispatchersAtTheSameTime:
+    def claims(self, dispatchers: int) -> list[polling.Claim]:
+        def dispatch(_: int) -> list[polling.Claim]:
+            try:
+                return polling.claim_due()
+            finally:
+                database.close()
+
+        with ThreadPoolExecutor(dispatchers) as pool:
+            return [claim for claims in pool.map(dispatch, range(dispatchers)) for claim in claims]
+
+    def test_give_each_job_to_one(self, monkeypatch):
+        monkeypatch.setattr(polling, "MAX_BATCH", 7)
+        orgs = [make_connection() for _ in range(3)]
+        for org in orgs:
+            for _ in range(5):
+                make_job(org)
+
+        claims = self.claims(4)
+
+        assert sum(claim.jobs for claim in claims) == 15
+        tokens = {claim.lease_token for claim in claims}
+        assert set(BulkWriteJob.objects.values_list("lease_token", flat=True)) == tokens
+
+    def test_never_have_more_batches_under_way_than_a_connection_has_lanes(self, monkeypatch):
+        monkeypatch.setattr(polling, "MAX_BATCH", 3)
+        org = make_connection(max_concurrency=10)
+        for _ in range(30):
+            make_job(org)
+
+        for _ in range(5):
+            claims = self.claims(4)
+            assert len(claims) <= 1
+            leased = BulkWriteJob.objects.leased(timezone.now()).count()
+            assert leased == sum(claim.jobs for claim in claims)
+            for claim in claims:
+                record(org, claim.lease_token, [])
+
+
+@pytest.mark.django_db
+def test_a_dispatcher_that_finds_too_many_batches_steps_back(monkeypatch):
+    org = make_connection()
+    make_job(org), make_job(org)
+    monkeypatch.setattr(polling, "MAX_BATCH", 1)
+    real_claim, counted = polling._claim, []
+
+    def claim_beside_another(*args, **kwargs):
+        # The other dispatcher counted before this one claimed, and claims now.
+        claim = real_claim(*args, **kwargs)
+        if not counted:
+            counted.append(True)
+            free = BulkWriteJob.objects.filter(lease_until=None).values_list("pk", flat=True)
+            real_claim(org, list(free), timezone.now())
+        return claim
+
+    monkeypatch.setattr(polling, "_claim", claim_beside_another)
+
+    assert polling.claim_due() == []
+    assert BulkWriteJob.objects.leased(timezone.now()).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPollingAClaim:
+    def test_stores_what_zoho_says_of_each_job(self, zoho):
+        org = make_connection(max_concurrency=3)
+        jobs = [make_job(org) for _ in range(8)]
+        zoho.gives_tokens("token-one")
+        for job in jobs:
+            zoho.says(job, running(job))
+        [claim] = polling.claim_due()
+
+        batch = polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert len(batch.changed) == 8
+        assert set(BulkWriteJob.objects.values_list("status", "lease_token")) == {
+            ("INPROGRESS", "")
+        }
+        assert len(zoho.asked(TOKEN_URL)) == 1
+        assert {
+            request.headers["Authorization"] for request in zoho.asked(details_url(jobs[0]))
+        } == {"Zoho-oauthtoken token-one"}
+
+    def test_renews_a_dead_token_once_for_all(self, zoho):
+        org = make_connection(max_concurrency=4)
+        jobs = [make_job(org) for _ in range(6)]
+        zoho.gives_tokens("dead", "alive")
+        said = {details_url(job): json.dumps(running(job)) for job in jobs}
+
+        def judge(request):
+            if request.headers["Authorization"].endswith(" dead"):
+                return 401, {}, json.dumps(error_body("INVALID_TOKEN"))
+            return 200, {}, said[request.url]
+
+        for job in jobs:
+            zoho.does(job, judge)
+        [claim] = polling.claim_due()
+
+        polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert len(zoho.asked(TOKEN_URL)) == 2
+        assert not BulkWriteJob.objects.exclude(poll_error=None, status="INPROGRESS").exists()
+        assert not Connection.objects.get().is_blocked
+
+    def test_whose_lease_is_lost_asks_nothing(self, zoho):
+        make_job()
+        [claim] = polling.claim_due()
+
+        with later(seconds=polling.LEASE.total_seconds() + 1):
+            assert polling.poll_claim(claim.connection_id, claim.lease_token) is None
+        assert zoho.asked() == []
+
+    def test_that_waited_in_the_queue_takes_a_whole_lease_anew(self, zoho):
+        job = make_job()
+        zoho.gives_tokens()
+        [claim] = polling.claim_due()
+        seen = []
+
+        def look(request):
+            # A dispatcher ticks while Zoho takes its time.
+            with later(seconds=20):
+                seen.extend(BulkWriteJob.objects.leased(timezone.now()))
+            database.close()
+            return 200, {}, json.dumps(running(job))
+
+        zoho.does(job, look)
+        with later(seconds=polling.LEASE.total_seconds() - 10):
+            polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert seen == [job]
+
+    def test_a_refused_token_is_asked_for_once_and_stops_the_connection(self, zoho):
+        org = make_connection()
+        for _ in range(20):
+            make_job(org)
+        zoho.mock.post(TOKEN_URL, json={"error": "invalid_code"})
+
+        for _ in range(3):
+            for claim in polling.claim_due():
+                polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert len(zoho.asked()) == 1
+        assert Alert.objects.get().kind == Alert.Kind.CONNECTION_BLOCKED
+        org.refresh_from_db()
+        assert org.last_error["code"] == "invalid_code"
+
+    def test_refused_for_throttling_waits_as_long_as_zoho_does_and_goes_on_alone(self, zoho):
+        job = make_job()
+        zoho.mock.post(TOKEN_URL, status=400, json={"error": "Access Denied", "status": "failure"})
+        [claim] = polling.claim_due()
+        polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        org = Connection.objects.get()
+        wait = org.resume_at - timezone.now()
+        assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
+        assert not org.is_blocked
+        zoho.mock.replace("POST", TOKEN_URL, json={"access_token": "new", "expires_in": 3600})
+        zoho.says(job, running(job))
+        with later(minutes=11):
+            [claim] = polling.claim_due()
+            polling.poll_claim(claim.connection_id, claim.lease_token)
+        job.refresh_from_db()
+        assert (job.status, job.poll_error) == ("INPROGRESS", None)
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"api_url": "http://crm.example.com"}, "must use https"),
+            ({"api_url": ""}, "needs an API address"),
+        ],
+    )
+    def test_of_a_connection_that_cannot_be_used_blocks_it_and_asks_nothing(
+        self, zoho, fields, words
+    ):
+        make_job(make_connection(**fields))
+        [claim] = polling.claim_due()
+        polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert words in Connection.objects.get().last_error["message"]
+        assert zoho.asked() == []
+
+    def test_of_a_stand_in_is_refused_where_custom_hosts_are_not_allowed(self, zoho):
+        make_job()
+        with override_settings(ALLOW_CUSTOM_ZOHO_HOSTS=False):
+            [claim] = polling.claim_due()
+            polling.poll_claim(claim.connection_id, claim.lease_token)
+
+        assert "ALLOW_CUSTOM_ZOHO_HOSTS" in Connection.objects.get().last_error["message"]
+        assert zoho.asked() == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPollingAtOnce:
+    def test_asks_about_jobs_whether_due_or_not_of_all_their_connections(self, zoho):
+        jobs = [
+            make_job(next_poll_at=timezone.now() + timedelta(hours=1)),
+            make_job(poll_state=PollState.BLOCKED, next_poll_at=None),
+        ]
+        zoho.gives_tokens()
+        for job in jobs:
+            zoho.says(job, running(job))
+
+        polling.poll_now(jobs)
+
+        assert set(BulkWriteJob.objects.values_list("status", "poll_state")) == {
+            ("INPROGRESS", "active")
+        }
+
+    def test_leaves_a_job_to_the_worker_that_holds_it(self, zoho):
+        job = make_job()
+        polling.claim_due()
+
+        assert polling.poll_now([job]) == []
+        assert zoho.asked() == []
+
+    def test_an_unknown_id_blocks_that_job_alone(self, zoho):
+        org = make_connection()
+        known, stranger = make_job(org), make_job(org)
+        zoho.gives_tokens()
+        zoho.says(known, completed(known, added=1, updated=0, skipped=0, total=1))
+        zoho.says(stranger, error_body("RESOURCE_NOT_FOUND"), status=404)
+
+        polling.poll_now([known, stranger])
+
+        known.refresh_from_db(), stranger.refresh_from_db()
+        assert (known.poll_state, stranger.poll_state) == (PollState.DONE, PollState.BLOCKED)
+
+
+@pytest.mark.django_db
+def test_an_answer_without_a_lease_of_that_name_changes_nothing():
+    job = make_job()
+
+    record(job.connection, "", [answer(job, running(job))])
+
+    job.refresh_from_db()
+    assert (job.status, job.polls) == ("", 0)

@@ -1,0 +1,408 @@
+"""Result files: fetched, kept, read, and what they change about their job."""
+
+import hashlib
+import io
+import zipfile
+from datetime import timedelta
+
+import pytest
+import requests
+import responses
+import time_machine
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from jobs.models import Alert, BulkWriteJob, Connection, Result, ResultFile, SkipReason
+from jobs.services import alerting, polling, results
+from jobs.tests.factories import body, completed, make_connection, make_job, observe, resource
+from jobs.tests.stand_in import TOKEN_URL, StandIn, csv_of, error_body, result_url, zip_of
+
+pytestmark = pytest.mark.django_db
+State = Result.State
+
+ADDED = ("Meier", "ADDED", "1", "")
+SKIPPED = ("", "SKIPPED", "", "MANDATORY_NOT_FOUND-Last_Name")
+
+
+@pytest.fixture
+def zoho(zoho: StandIn) -> StandIn:
+    zoho.gives_tokens()
+    return zoho
+
+
+def ended(job: BulkWriteJob | None = None, **counts: int) -> BulkWriteJob:
+    """A job that has ended and whose result is to be fetched."""
+    job = job or make_job()
+    observe(job, completed(job, **counts))
+    return job
+
+
+def fetch(job: BulkWriteJob) -> Result:
+    """Do what the workers do about results that are due."""
+    for pk in results.claim_due():
+        results.fetch(pk)
+    job.refresh_from_db()
+    return Result.objects.get(job=job)
+
+
+def kept(result: Result) -> bytes:
+    with result.archive.open("rb") as stored:
+        return stored.read()
+
+
+class TestAResultThatIsThere:
+    def test_is_kept_as_it_came(self, zoho):
+        job = ended(added=1, updated=0, skipped=1, total=2)
+        content = zip_of(**{"Leads-Leads": csv_of(ADDED, SKIPPED)})
+        zoho.offers(job, content)
+
+        result = fetch(job)
+
+        assert result.state == State.ARCHIVED
+        assert kept(result) == content
+        assert result.size == len(content)
+        assert result.sha256 == hashlib.sha256(content).hexdigest()
+        assert (result.error, result.next_attempt_at, result.lease_until) == (None, None, None)
+        assert result.archive.name.startswith(f"results/{job.connection_id}/")
+        assert job.events.filter(kind="result", text="Kept").exists()
+
+    def test_is_counted_by_status_and_by_reason(self, zoho):
+        job = ended(added=2, updated=1, skipped=3, total=7)
+        rows = [
+            ADDED,
+            ("Huber", "added", "2", ""),
+            ("Maier", "Updated", "3", ""),
+            SKIPPED,
+            ("", "skipped", "", "MANDATORY_NOT_FOUND-Last_Name:INVALID_DATA-Email"),
+            ("Weiss", "skipped", "", ""),
+            ("Gruber", "unprocessed", "", ""),
+        ]
+        zoho.offers(job, zip_of(Leads=csv_of(*rows)))
+
+        result = fetch(job)
+
+        counted = (result.added_rows, result.updated_rows, result.skipped_rows)
+        assert (*counted, result.unprocessed_rows, result.other_rows) == (2, 1, 3, 1, 0)
+        assert set(SkipReason.objects.values_list("code", "field", "rows")) == {
+            ("MANDATORY_NOT_FOUND", "Last_Name", 2),
+            ("INVALID_DATA", "Email", 1),
+            ("NO_REASON_GIVEN", "", 2),
+        }
+        reason = SkipReason.objects.get(code="INVALID_DATA")
+        assert reason.samples == [{"row": 5, "values": [""]}]
+
+    def test_of_parent_and_child_has_each_file_with_its_resource(self, zoho):
+        job = make_job()
+        parts = [
+            resource(module=name, added=1, updated=0, skipped=0, total=1)
+            for name in ("Deals", "Stages")
+        ]
+        path = result_url(job).removeprefix("http://127.0.0.1:9")
+        observe(job, body(job, "COMPLETED", *parts, result={"download_url": path}))
+        zoho.offers(job, zip_of(**{"Stages-upload": csv_of(ADDED), "Deals-upload": csv_of(ADDED)}))
+
+        result = fetch(job)
+
+        assert [(file.name, str(file.resource)) for file in result.files.all()] == [
+            ("Stages-upload.csv", "Stages"),
+            ("Deals-upload.csv", "Deals"),
+        ]
+        assert result.added_rows == 2
+
+    def test_gives_its_skipped_rows_with_reasons_in_words(self, zoho):
+        job = ended(added=1, updated=0, skipped=1, total=2)
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED, ("X", "unprocessed", "", ""))))
+
+        rows = list(results.skipped_rows(fetch(job)))
+
+        assert rows[0] == ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
+        assert rows[1][:2] == ["Leads.csv", "2"]
+        assert rows[1][3:] == [
+            "skipped",
+            "Last_Name: A mandatory field is empty or its column is missing",
+            "MANDATORY_NOT_FOUND-Last_Name",
+        ]
+        assert rows[2][1:] == ["3", "X", "unprocessed", "Zoho gave no reason", ""]
+
+    def test_takes_the_place_of_a_copy_that_a_crash_left_behind(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        pending = Result.objects.get(job=job)
+        name = pending.archive.field.generate_filename(pending, "")
+        pending.archive.storage.save(name, ContentFile(b"half a ZIP"))
+        content = zip_of(Leads=csv_of(ADDED))
+        zoho.offers(job, content)
+
+        result = fetch(job)
+
+        assert result.archive.name == name
+        assert kept(result) == content
+
+    def test_is_not_fetched_twice(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED)))
+        result = fetch(job)
+        polling.make_due([job])
+        observe(job, completed(job, added=1, updated=0, skipped=0, total=1))
+
+        results.fetch(result.pk)
+
+        assert results.claim_due() == []
+        assert len(zoho.asked(result_url(job))) == 1
+
+
+class TestTheRowsSettleTheJob:
+    def test_without_counts_and_tell_what_they_show(self, zoho):
+        job = ended()
+        assert (job.outcome, job.alerts.count()) == ("unknown", 0)
+        zoho.offers(job, zip_of(Leads=csv_of(SKIPPED, SKIPPED)))
+
+        fetch(job)
+
+        assert (job.outcome, job.needs_attention) == ("nothing_imported", True)
+        assert (job.added_count, job.skipped_count, job.total_count) == (0, 2, 2)
+        alert = job.alerts.get()
+        assert alert.kind == Alert.Kind.NOTHING_IMPORTED
+        assert list(Alert.objects.due(timezone.now())) == [alert]
+
+    def test_without_counts_and_stay_settled_when_it_is_read_again(self, zoho):
+        job = ended()
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED)))
+        fetch(job)
+        assert job.outcome == "imported"
+
+        observe(job, completed(job) | {"operation": "upsert"})
+
+        assert (job.outcome, job.added_count) == ("imported", 1)
+        assert job.snapshots.count() == 2
+
+    def test_where_one_part_of_it_has_no_counts(self, zoho):
+        job = make_job()
+        parts = [resource(module="Deals", added=1, updated=0, skipped=0, total=1)]
+        parts.append(resource(module="Stages"))
+        path = result_url(job).removeprefix("http://127.0.0.1:9")
+        observe(job, body(job, "COMPLETED", *parts, result={"download_url": path}))
+        assert job.outcome == "unknown"
+        zoho.offers(job, zip_of(Deals=csv_of(ADDED), Stages=csv_of(SKIPPED, SKIPPED)))
+
+        fetch(job)
+
+        assert (job.outcome, job.needs_attention) == ("partial", True)
+        assert (job.skipped_count, job.total_count) == (2, 3)
+
+    def test_with_a_warning_where_they_differ_from_the_counts(self, zoho):
+        job = ended(added=2, updated=0, skipped=0, total=2)
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED)))
+
+        fetch(job)
+
+        assert (job.outcome, job.added_count) == ("imported", 2)
+        assert any("2 rows added by the count, 1 in the file" in text for text in job.warnings)
+
+    def test_not_where_one_of_its_files_cannot_be_read(self, zoho):
+        job = ended()
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED), Notes=b"Name,Owner\nA,B\n"))
+
+        result = fetch(job)
+
+        assert result.state == State.ARCHIVED
+        assert job.outcome == "unknown"
+        assert result.added_rows is None
+        good, bad = result.files.all()
+        assert (good.added_rows, good.rows) == (1, 1)
+        assert (bad.added_rows, bad.rows) == (None, None)
+        assert "no STATUS and ERRORS columns" in bad.error
+        assert "Notes.csv could not be read" in result.warnings[0]
+        assert list(results.skipped_rows(result)) == [
+            ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
+        ]
+
+
+class TestAResultThatCannotBeRead:
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"this is no ZIP", "not a readable ZIP"),
+            (b"PK\x03\x04 cut short", "not a readable ZIP"),
+            (zip_of(), "holds no CSV"),
+        ],
+    )
+    def test_is_tried_three_times_then_given_up_with_the_reason(self, zoho, content, words):
+        job = ended(added=0, updated=0, skipped=1, total=1)
+        zoho.offers(job, content)
+
+        for attempt in range(1, results.READ_ATTEMPTS + 1):
+            with time_machine.travel(timezone.now() + timedelta(hours=attempt)):
+                result = fetch(job)
+
+        assert (result.state, result.attempts) == (State.FAILED, results.READ_ATTEMPTS)
+        assert words in result.error["message"]
+        assert result.error["resolution"]
+        assert not result.archive
+        with time_machine.travel(timezone.now() + timedelta(days=1)):
+            assert results.claim_due() == []
+
+    def test_can_be_asked_for_again_by_a_refresh(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        Result.objects.update(state=State.FAILED, attempts=3, next_attempt_at=None)
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED)))
+
+        polling.make_due([job])
+
+        assert fetch(job).state == State.ARCHIVED
+
+    def test_though_huge_once_unpacked_takes_neither_memory_nor_disk(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("Leads.csv", b"\0" * 30_000_000)
+        bomb = packed.getvalue()
+        zoho.offers(job, bomb)
+
+        assert "packed too tightly" in fetch(job).error["message"]
+
+    def test_larger_than_allowed_is_refused(self, zoho, settings):
+        settings.MAX_RESULT_MEGABYTES = 1
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        zoho.offers(job, b"PK" + b"x" * 2_000_000)
+
+        result = fetch(job)
+
+        assert result.state == State.REFUSED
+        assert "larger than 1.0 MiB" in result.error["message"]
+
+
+class TestAResultThatZohoDoesNotGive:
+    @pytest.mark.parametrize(
+        ("status", "content"),
+        [
+            (404, error_body("RESOURCE_NOT_FOUND")),
+            (410, error_body("GONE")),
+            (403, {"info": "Forbidden", "x-info": "Link not valid", "http_status": "403"}),
+            (200, {"x-info": "Link not valid", "info": "Forbidden"}),
+        ],
+    )
+    def test_any_more_is_expired_and_not_asked_for_again(self, zoho, status, content):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        zoho.mock.get(result_url(job), json=content, status=status)
+
+        result = fetch(job)
+
+        assert (result.state, result.next_attempt_at) == (State.EXPIRED, None)
+        assert "Nothing brings this file back" in result.error["resolution"]
+        with time_machine.travel(timezone.now() + timedelta(days=30)):
+            assert results.claim_due() == []
+        assert len(zoho.asked(result_url(job))) == 1
+
+    @pytest.mark.parametrize("answer", [500, 503, 502, "nobody"])
+    def test_for_now_is_tried_later(self, zoho, answer):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        if answer == "nobody":
+            zoho.mock.get(result_url(job), body=requests.ConnectionError("refused"))
+        else:
+            zoho.offers(job, b"<html>", status=answer)
+
+        result = fetch(job)
+
+        assert (result.state, result.attempts) == (State.PENDING, 1)
+        assert results.claim_due() == []
+        zoho.mock.replace(responses.GET, result_url(job), body=zip_of(Leads=csv_of(ADDED)))
+        with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+            assert fetch(job).state == State.ARCHIVED
+
+    def test_for_a_week_is_given_up_with_the_last_reason(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        zoho.offers(job, b"<html>", status=503)
+        fetch(job)
+
+        with time_machine.travel(timezone.now() + timedelta(days=7, minutes=1)):
+            result = fetch(job)
+
+        assert (result.state, result.error["http_status"]) == (State.FAILED, 503)
+
+    def test_while_it_throttles_holds_the_whole_connection_back(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        other = ended(make_job(job.connection), added=1, updated=0, skipped=0, total=1)
+        zoho.offers(job, b"{}", status=429, headers={"Retry-After": "600"})
+        [first, second] = results.claim_due(limit=2)
+        results.fetch(first)
+        Result.objects.filter(pk=second).update(lease_until=None)
+
+        assert Connection.objects.get().resume_at > timezone.now() + timedelta(seconds=590)
+        with time_machine.travel(timezone.now() + timedelta(seconds=590)):
+            assert results.claim_due() == []
+        with time_machine.travel(timezone.now() + timedelta(seconds=601)):
+            assert set(results.claim_due()) == {first, second}
+        assert zoho.asked(result_url(other)) == []
+
+    def test_without_a_sign_in_waits_for_a_person(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        zoho.mock.replace(responses.POST, TOKEN_URL, json={"error": "invalid_code"})
+
+        result = fetch(job)
+
+        assert (result.state, result.error["code"]) == (State.PENDING, "invalid_code")
+        assert result.next_attempt_at > timezone.now() + timedelta(minutes=29)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example/v7/crm/org1/x.zip",
+        "//evil.example/x.zip",
+        "\\\\evil.example\\x.zip",
+        "http://127.0.0.1:9@evil.example/x.zip",
+        "http://127.0.0.1:10/x.zip",
+        "http://localhost:9/x.zip",
+        "file:///etc/passwd",
+        "/a/../../x.zip",
+    ],
+)
+def test_an_address_that_is_not_the_connections_is_refused_and_sees_no_request(zoho, address):
+    job = make_job()
+    part = resource(added=1, updated=0, skipped=0, total=1)
+    observe(job, body(job, "COMPLETED", part, result={"download_url": address}))
+
+    result = fetch(job)
+
+    assert result.state == State.REFUSED
+    assert zoho.asked() == []
+
+
+@pytest.mark.parametrize("fields", [{"paused": True}, {"blocked_at": timezone.now()}])
+def test_nothing_is_fetched_of_a_connection_that_may_not_be_asked(zoho, fields):
+    job = ended(added=1, updated=0, skipped=0, total=1)
+    Connection.objects.update(**fields)
+
+    assert results.claim_due() == []
+    assert Result.objects.get(job=job).state == State.PENDING
+
+
+def test_a_result_is_claimed_by_one_worker_and_comes_back_when_that_one_dies(zoho):
+    job = ended(added=1, updated=0, skipped=0, total=1)
+
+    [claimed] = results.claim_due()
+    assert results.claim_due() == []
+    with time_machine.travel(timezone.now() + results.LEASE + timedelta(seconds=1)):
+        assert results.claim_due() == [claimed]
+    assert job.result.pk == claimed
+
+
+@pytest.mark.parametrize("content", [zip_of(Leads=csv_of(SKIPPED)), None])
+def test_an_alert_waits_for_the_result_and_leaves_when_it_is_read_or_gone(zoho, content):
+    job = ended(make_job(make_connection()), added=0, updated=0, skipped=1, total=1)
+    assert alerting.deliver_due() == 0
+    zoho.offers(job, content or b"{}", status=200 if content else 404)
+
+    fetch(job)
+
+    assert alerting.deliver_due() == 1
+
+
+def test_names_in_the_zip_are_never_paths(zoho):
+    job = ended(added=1, updated=0, skipped=0, total=1)
+    zoho.offers(job, zip_of(**{"../../../tmp/evil": csv_of(ADDED)}))
+
+    result = fetch(job)
+
+    assert ResultFile.objects.get().name == "evil.csv"
+    assert ".." not in result.archive.name
