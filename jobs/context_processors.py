@@ -1,0 +1,19 @@
+"""What every page shows."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from jobs.services import monitoring
+
+
+def product(request: HttpRequest) -> dict[str, Any]:
+    """`is_demo`, `mail_folder` (where mails are written in place of being sent) and `health`."""
+    # Absent where a request is refused before its sign-in is looked at.
+    user = getattr(request, "user", None)
+    return {
+        "is_demo": settings.DEMO,
+        "mail_folder": settings.EMAIL_FILE_PATH or None,
+        "health": monitoring.check() if user is not None and user.is_authenticated else None,
+    }

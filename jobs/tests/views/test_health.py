@@ -1,0 +1,122 @@
+"""What machines are told: `/healthz` and `/readyz`."""
+
+import socket
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection as database
+from django.db.utils import OperationalError
+from django.utils import timezone
+
+from jobs.models import Heartbeat
+
+NOBODY = "redis://127.0.0.1:9/0"
+
+
+@pytest.fixture
+def all_alive(db, embedded_broker):
+    for part in (Heartbeat.WORKER, Heartbeat.BEAT):
+        Heartbeat.note(part, timezone.now())
+
+
+def test_healthz_asks_nobody_else(client, settings):
+    settings.REDIS_URL = NOBODY
+
+    response = client.get("/healthz")  # without the `db` fixture, any query would fail
+
+    assert response.status_code == 200
+    assert response.content == b"ok\n"
+
+
+def test_readyz_is_200_when_every_part_works(client, all_alive):
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.json() == {
+        "ok": True,
+        "checks": {"database": True, "broker": True, "worker": True, "beat": True},
+    }
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_readyz_costs_one_query_and_asks_for_no_session(
+    client, all_alive, django_assert_num_queries
+):
+    with django_assert_num_queries(1):  # the heartbeats
+        client.get("/readyz")
+
+
+@pytest.mark.parametrize("part", [Heartbeat.WORKER, Heartbeat.BEAT])
+def test_a_part_that_was_not_seen_lately_makes_it_503(client, all_alive, part):
+    Heartbeat.note(part, timezone.now() - Heartbeat.MAX_AGE - timedelta(seconds=1))
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["ok"] is False
+    assert [name for name, ok in response.json()["checks"].items() if not ok] == [part]
+
+
+def test_parts_that_were_never_seen_are_not_ready(client, db, embedded_broker):
+    assert client.get("/readyz").json()["checks"] == {
+        "database": True,
+        "broker": True,
+        "worker": False,
+        "beat": False,
+    }
+
+
+def test_a_dead_broker_makes_it_503_and_tells_no_address(client, all_alive, settings):
+    settings.REDIS_URL = "redis://user:geheim@127.0.0.1:9/0"
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["checks"]["broker"] is False
+    assert b"geheim" not in response.content
+    assert b"127.0.0.1" not in response.content
+
+
+def test_a_broker_that_takes_connections_and_says_nothing_is_given_a_second(
+    client, all_alive, settings
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        started = time.monotonic()
+
+        response = client.get("/readyz")
+
+    assert response.json()["checks"]["broker"] is False
+    assert time.monotonic() - started < 1.8
+
+
+def test_a_dead_database_is_told_and_is_no_error_page(client, embedded_broker, db):
+    def refuse(execute, *args):
+        raise OperationalError("could not connect to server at 10.0.0.7")
+
+    with database.execute_wrapper(refuse):
+        response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["checks"] == {
+        "database": False,
+        "broker": True,
+        "worker": False,
+        "beat": False,
+    }
+    assert b"10.0.0.7" not in response.content
+
+
+@pytest.mark.parametrize("address", ["/healthz", "/readyz"])
+def test_they_are_asked_and_change_nothing(client, address):
+    assert client.post(address).status_code == 405
+
+
+def test_no_thread_is_left_behind(client, all_alive):
+    before = threading.active_count()
+
+    client.get("/readyz")
+
+    assert threading.active_count() == before

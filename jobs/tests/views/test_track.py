@@ -1,0 +1,199 @@
+"""Registering jobs."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob
+from jobs.tests.factories import body, make_connection, make_job, make_user, observe, resource
+from jobs.zoho.errors import ZohoRejectedError
+
+ID_1, ID_2, ID_3 = "111111000000541958", "111111000000541962", "111111000000541970"
+
+
+@pytest.fixture
+def alice(client, db):
+    client.force_login(make_user("alice"))
+    return client
+
+
+@pytest.fixture
+def connection(db):
+    return make_connection(name="production")
+
+
+def register(client, connection, ids, **fields):
+    given = {"ids": ids, "connection": getattr(connection, "pk", connection)}
+    return client.post("/jobs/track/", given | fields)
+
+
+def test_without_a_connection_it_leads_to_adding_one(alice):
+    page = alice.get("/jobs/track/").content.decode()
+
+    assert "Connect Zoho first" in page
+    assert "/connections/add/" in page
+    assert alice.post("/jobs/track/", {"ids": ID_1}).status_code == 200
+    assert not BulkWriteJob.objects.exists()
+
+
+def test_the_only_connection_is_chosen_already(alice, connection):
+    assert f'value="{connection.pk}" selected' in alice.get("/jobs/track/").content.decode()
+
+    make_connection()
+    assert "selected" not in alice.get("/jobs/track/").content.decode().split("id_connection")[1]
+
+
+def test_ids_are_registered_with_what_holds_for_all(alice, connection):
+    response = register(
+        alice,
+        connection,
+        f"{ID_1}\n{ID_2}, {ID_3}",
+        label="Nightly",
+        tags="a, b",
+        alert_recipients="x@example.com; y@example.com",
+        skip_threshold_percent="5",
+    )
+
+    jobs = BulkWriteJob.objects.order_by("zoho_job_id")
+    assert [job.zoho_job_id for job in jobs] == [ID_1, ID_2, ID_3]
+    assert jobs[0].label == "Nightly"
+    assert jobs[0].tags == ["a", "b"]
+    assert jobs[0].recipients == ["x@example.com", "y@example.com"]
+    assert jobs[0].skip_threshold_percent == 5
+    assert jobs[0].tracked_by.username == "alice"
+    assert "3 jobs are registered." in response.content.decode()
+
+
+def test_the_report_says_line_by_line_what_became_of_it(alice, connection):
+    make_job(connection, zoho_job_id=ID_1, label="Old one")
+
+    response = register(alice, connection, f"{ID_1}\n{ID_2}\n{ID_2}\n12ab34\n")
+    page = response.content.decode()
+
+    told = {(entry.line, entry.verdict) for entry in response.context["report"]["entries"]}
+    assert told == {(1, "already_tracked"), (2, "tracked"), (3, "repeated"), (4, "not_an_id")}
+    assert "1 job is registered." in page
+    assert "was already tracked as Old one" in page
+    assert "Stands there more than once" in page
+    assert "Is no job id." in page
+
+
+def test_what_is_no_id_stays_in_the_box(alice, connection):
+    response = register(alice, connection, f"{ID_1}\nhello world\n12ab34\n", label="Nightly")
+
+    form = response.context["form"]
+    assert form["ids"].value() == "hello world\n12ab34"
+    assert form["label"].value() == "Nightly"
+
+
+def test_answers_of_create_calls_are_read(alice, connection):
+    answer = {"status": "success", "code": "ADDED", "details": {"id": ID_1}}
+
+    register(alice, connection, json.dumps([answer, {"details": {"id": ID_2}}]))
+
+    assert BulkWriteJob.objects.count() == 2
+
+
+def test_five_hundred_at_once(alice, connection, django_assert_max_num_queries):
+    ids = "\n".join(str(111111000000000000 + number) for number in range(500))
+
+    with django_assert_max_num_queries(40):
+        response = register(alice, connection, ids)
+
+    assert BulkWriteJob.objects.count() == 500
+    assert "500 jobs are registered." in response.content.decode()
+    assert len(response.context["followed"]) == 200
+
+
+@pytest.mark.parametrize("ids", ["", "   \n \t\n", ",;,"])
+def test_an_empty_paste_is_asked_for(alice, connection, ids):
+    response = register(alice, connection, ids)
+
+    assert response.status_code == 200
+    assert "Paste at least one job id." in response.content.decode()
+    assert not BulkWriteJob.objects.exists()
+
+
+def test_too_many_at_once_are_refused(alice, connection):
+    ids = "\n".join(str(111111000000000000 + number) for number in range(5_001))
+
+    response = register(alice, connection, ids)
+
+    assert "in several goes" in response.content.decode()
+    assert not BulkWriteJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"alert_recipients": "not-an-address"}, "is no mail address."),
+        ({"skip_threshold_percent": "0"}, "greater than or equal to 1"),
+        ({"skip_threshold_percent": "101"}, "less than or equal to 100"),
+        ({"connection": "4711"}, "Select a valid choice"),
+        ({"ids": "1\x002"}, "Null characters are not allowed."),
+        ({"label": "x" * 201}, "at most 200 characters"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_registered(alice, connection, fields, words):
+    given = {"connection": connection, "ids": ID_1} | fields
+    response = register(alice, **given)
+
+    assert response.status_code == 200
+    assert words in response.content.decode()
+    assert not BulkWriteJob.objects.exists()
+
+
+def test_the_report_follows_jobs_that_were_not_read_yet(alice, connection):
+    page = register(alice, connection, ID_1).content.decode()
+    job = BulkWriteJob.objects.get()
+
+    assert f'hx-get="/jobs/track/states/?jobs={job.pk}" hx-trigger="every 3s"' in page
+    assert "Asking Zoho" in page
+
+
+def test_what_zoho_does_not_know_shows_with_what_to_do_and_ends_the_refresh(alice, connection):
+    job = make_job(connection)
+    error = ZohoRejectedError(
+        "The requested resource doesn't exist.",
+        code="RESOURCE_NOT_FOUND",
+        http_status=404,
+        resolution="Check the ID.",
+    )
+    observe(job, error)
+
+    page = alice.get(f"/jobs/track/states/?jobs={job.pk}").content.decode()
+
+    assert f'id="state-{job.pk}" hx-swap-oob="true"' in page
+    assert "RESOURCE_NOT_FOUND" in page
+    assert "Check the ID." in page
+    assert "hx-trigger" not in page
+
+
+def test_running_jobs_are_followed_more_slowly(alice, connection):
+    job = make_job(connection)
+    observe(job, body(job, "INPROGRESS", resource("INPROGRESS")))
+
+    page = alice.get(f"/jobs/track/states/?jobs={job.pk}").content.decode()
+
+    assert 'hx-trigger="every 10s"' in page
+
+
+@pytest.mark.parametrize("jobs", ["", "x", "-1", "9" * 30, "1.2.3", "%00", "1," * 3000])
+def test_states_of_nonsense_are_empty(alice, connection, jobs):
+    assert alice.get(f"/jobs/track/states/?jobs={jobs}").status_code == 200
+
+
+def test_hostile_text_is_escaped(alice, connection):
+    evil = "<script>alert(1)</script>"
+    connection.last_polled_at = timezone.now()
+
+    page = register(alice, connection, f"{evil}\n{ID_1}", label=evil, tags=evil).content.decode()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_only_who_is_signed_in_registers(client, connection):
+    assert register(client, connection, ID_1).status_code == 302
+    assert not BulkWriteJob.objects.exists()

@@ -1,0 +1,41 @@
+"""Addresses of the pages."""
+
+from django.urls import path
+
+from jobs.views import (
+    alerts,
+    connections,
+    downloads,
+    health,
+    job_list,
+    job_page,
+    overview,
+    track,
+)
+
+app_name = "jobs"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("jobs/", job_list.job_list, name="list"),
+    path("jobs/refresh/", job_list.refresh_selected, name="refresh_selected"),
+    path("jobs/track/", track.track, name="track"),
+    path("jobs/track/states/", track.states, name="track_states"),
+    path("jobs/<int:pk>/", job_page.detail, name="detail"),
+    path("jobs/<int:pk>/refresh/", job_page.refresh, name="refresh"),
+    path("jobs/<int:pk>/snapshots/", job_page.snapshots, name="snapshots"),
+    path("jobs/<int:pk>/snapshots/<int:snapshot_pk>/", job_page.snapshot_raw, name="snapshot_raw"),
+    path("jobs/<int:pk>/result.zip", downloads.result_zip, name="result_zip"),
+    path("jobs/<int:pk>/result/<int:position>.csv", downloads.result_csv, name="result_csv"),
+    path("jobs/<int:pk>/skipped.csv", downloads.skipped_csv, name="skipped_csv"),
+    path("alerts/", alerts.alert_list, name="alerts"),
+    path("alerts/<int:pk>/retry/", alerts.alert_retry, name="alert_retry"),
+    path("alerts/test-mail/", alerts.test_mail, name="test_mail"),
+    path("connections/", connections.connection_list, name="connections"),
+    path("connections/add/", connections.connection_add, name="connection_add"),
+    path("connections/<int:pk>/", connections.connection_edit, name="connection_edit"),
+    path("connections/<int:pk>/test/", connections.connection_test, name="connection_test"),
+    path("connections/<int:pk>/pause/", connections.connection_pause, name="connection_pause"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -1,0 +1,118 @@
+"""The page of one job, its live part, and the raw answers behind it."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from jobs.models import BulkWriteJob, Result, Snapshot
+from jobs.services import job_story, polling
+from jobs.views.requests import HtmxHttpRequest
+
+SNAPSHOTS_SHOWN = 20
+SNAPSHOTS_PER_PAGE = 50
+REASONS_SHOWN = 100
+ALERTS_SHOWN = 50
+
+# A page whose next news is near is refreshed this often, others less often.
+SOON = timedelta(seconds=60)
+SECONDS_WHEN_SOON = 3
+SECONDS_WHEN_LATER = 15
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+def detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    job = get_object_or_404(BulkWriteJob.objects.select_related("connection", "tracked_by"), pk=pk)
+    template = "jobs/_job_live.html" if request.htmx else "jobs/job_page.html"
+    return render(request, template, _context(job))
+
+
+@require_POST
+def refresh(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Have Zoho asked about the job at the next tick, ended and blocked ones included."""
+    job = get_object_or_404(BulkWriteJob, pk=pk)
+    polling.make_due([job], actor=request.user)
+    messages.success(request, "Zoho is being asked about this job now.")
+    if not request.htmx:
+        return redirect(job)
+    job = BulkWriteJob.objects.select_related("connection", "tracked_by").get(pk=pk)
+    return render(request, "jobs/_job_live.html", _context(job) | {"was_refreshed": True})
+
+
+@require_safe
+def snapshots(request: HttpRequest, pk: int) -> HttpResponse:
+    """All states of a job as Zoho reported them, the latest first."""
+    job = get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
+    pages = Paginator(job.snapshots.defer("raw").order_by("-pk"), SNAPSHOTS_PER_PAGE)
+    page = pages.get_page(request.GET.get("page"))
+    return render(request, "jobs/snapshots.html", {"job": job, "page": page})
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpResponse:
+    """One answer of Zoho, indented: a page of its own, or the part that a row opens."""
+    snapshot = get_object_or_404(
+        Snapshot.objects.select_related("job__connection"), pk=snapshot_pk, job=pk
+    )
+    template = "jobs/_snapshot_raw.html" if request.htmx else "jobs/snapshot.html"
+    context = {"job": snapshot.job, "snapshot": snapshot, "raw": _indented(snapshot.raw)}
+    return render(request, template, context)
+
+
+def _context(job: BulkWriteJob) -> dict[str, Any]:
+    result = Result.objects.filter(job=job).first()
+    alerts = list(job.alerts.order_by("-pk")[:ALERTS_SHOWN])
+    poll_state, poll_error = polling.effective_poll_state(job)
+    resources = list(job.resources.prefetch_related("field_mappings"))
+    reasons = job_story.skip_reasons(result, resources, REASONS_SHOWN)
+    return {
+        "job": job,
+        "result": result,
+        "result_files": list(result.files.all()) if result else [],
+        "awaits_result": result is None and job.has_ended and poll_state == "active",
+        "has_rows_left_out": bool(
+            result
+            and result.is_archived
+            and ((result.skipped_rows or 0) + (result.unprocessed_rows or 0))
+        ),
+        "poll_state": poll_state,
+        "poll_error": poll_error,
+        "warnings": [*job.all_warnings, *(result.warnings if result else [])],
+        "parts": job_story.parts(resources, reasons),
+        "reasons": reasons,
+        "alerts": alerts,
+        "timeline": job_story.timeline(job, timezone.now()),
+        "snapshots": job.snapshots.defer("raw").order_by("-pk")[:SNAPSHOTS_SHOWN],
+        "refresh_seconds": _refresh_seconds(job, result, alerts),
+    }
+
+
+def _refresh_seconds(job: BulkWriteJob, result: Result | None, alerts: list[Any]) -> int | None:
+    """How often the page is to look again; None where nothing on it can change by itself."""
+    moments = []
+    if job.can_change:
+        moments.append(job.next_poll_at)
+    if result is not None and result.state == Result.State.PENDING:
+        moments.append(result.next_attempt_at)
+    moments.extend(alert.next_attempt_at for alert in alerts if alert.state == "pending")
+    if not moments:
+        return None
+    soon = timezone.now() + SOON
+    is_soon = any(moment is not None and moment <= soon for moment in moments)
+    return SECONDS_WHEN_SOON if is_soon else SECONDS_WHEN_LATER
+
+
+def _indented(raw: str) -> str:
+    try:
+        return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw
