@@ -86,7 +86,6 @@ class Migration(migrations.Migration):
                 ("client_id", models.CharField(max_length=200)),
                 ("client_secret", jobs.models.fields.EncryptedTextField()),
                 ("refresh_token", jobs.models.fields.EncryptedTextField()),
-                ("api_domain", models.CharField(blank=True, editable=False, max_length=200)),
                 (
                     "alert_recipients",
                     models.TextField(

@@ -71,7 +71,6 @@ class Connection(models.Model):
     client_id = models.CharField(max_length=200)
     client_secret = EncryptedTextField()
     refresh_token = EncryptedTextField()
-    api_domain = models.CharField(max_length=200, blank=True, editable=False)
 
     alert_recipients = models.TextField(
         blank=True, help_text="Mail addresses, separated by commas or line breaks."

@@ -103,7 +103,8 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
     def ended_between(self, first: date | None, last: date | None) -> Self:
         """Jobs that Zoho ended from the first day to the last, by the installation's clock."""
         found = self.exclude(ended_at=None)
-        if first is not None:
+        # East of Greenwich the first midnight of all is before what a datetime can hold.
+        if first is not None and first.year > 1:
             found = found.filter(ended_at__gte=_midnight(first))
         if last is not None and last < date.max:
             found = found.filter(ended_at__lt=_midnight(last + timedelta(days=1)))

@@ -11,6 +11,17 @@ from jobs.services.access import CustomHostsForbiddenError, open_tokens, region_
 from jobs.services.recording import error_as_json
 from jobs.zoho.errors import ZohoError, ZohoSignInError
 
+SIGN_IN_FIELDS = (
+    "data_center",
+    "environment",
+    "api_url",
+    "accounts_url",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+)
+STATE_FIELDS = {"blocked_at", "resume_at", "last_error", "last_polled_at", "last_answer_at"}
+
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
@@ -30,9 +41,10 @@ def check_addresses(connection: Connection) -> None:
 
 
 def save(connection: Connection) -> None:
-    """Store a new or changed connection; a blocked one may be polled again with what is new.
+    """Store a new or changed connection.
 
-    Raises ValidationError for values that cannot be.
+    Where it signs in otherwise than before, a blocked or throttled one may be polled again at
+    once; other changes leave its state alone. Raises ValidationError for values that cannot be.
     """
     check_addresses(connection)
     for address in connection.recipients:
@@ -44,8 +56,23 @@ def save(connection: Connection) -> None:
         connection.full_clean()
     except UndecryptableError as error:
         raise ValidationError(f"{error} Or give both secrets anew.") from error
-    connection.blocked_at = connection.resume_at = connection.last_error = None
-    connection.save()
+    stored = Connection.objects.filter(pk=connection.pk).first()
+    if stored is None:
+        connection.save()
+        return
+    # Workers write the state meanwhile: what was read with the form must not overwrite it.
+    fields = {field.name for field in Connection._meta.concrete_fields} - {"id"} - STATE_FIELDS
+    if _signs_in_otherwise(stored, connection):
+        connection.blocked_at = connection.resume_at = connection.last_error = None
+        fields |= {"blocked_at", "resume_at", "last_error"}
+    connection.save(update_fields=fields)
+
+
+def _signs_in_otherwise(stored: Connection, changed: Connection) -> bool:
+    try:
+        return any(getattr(stored, name) != getattr(changed, name) for name in SIGN_IN_FIELDS)
+    except UndecryptableError:
+        return True
 
 
 def set_paused(connection: Connection, paused: bool) -> None:
@@ -72,7 +99,7 @@ def test(connection: Connection) -> TestResult:
         return TestResult(False, str(error), error.resolution)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
         return TestResult(False, str(error))
-    connections.update(blocked_at=None, resume_at=None, last_error=None)
+    connections.update(blocked_at=None, last_error=None)
     return TestResult(
         True, "Zoho accepted the sign-in. Whether a job can be read shows with the first one."
     )

@@ -21,7 +21,7 @@ from jobs.models import (
     Result,
     Snapshot,
 )
-from jobs.services import alerting, outcomes, schedule
+from jobs.services import alerting, outcomes, schedule, wording
 from jobs.services.batch import Batch
 from jobs.services.bulk import update_rows
 from jobs.services.outcomes import Counts, ResourceState
@@ -175,10 +175,10 @@ def _take_unchanged(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None
     if job.outcome == Outcome.RUNNING and _is_stuck(job, asked_at):
         _set_outcome(batch, job, Outcome.STUCK)
         job.needs_attention = True
-        minutes = batch.connection.stuck_after_minutes
+        limit = wording.minutes(batch.connection.stuck_after_minutes)
         batch.tell(
             Alert.Kind.STUCK,
-            f"Nothing about it has changed for more than {minutes} minutes.",
+            f"Nothing about it has changed for more than {limit}.",
             job=job,
             about=str(job.current_snapshot_id),
         )

@@ -15,6 +15,10 @@ def rows(number: int) -> str:
     return "1 row" if number == 1 else f"{number:,} rows"
 
 
+def minutes(number: int) -> str:
+    return "1 minute" if number == 1 else f"{number:,} minutes"
+
+
 def percent(ratio: float | None) -> str:
     """A ratio as people read it: never 0 % or 100 % unless it is exactly that."""
     if ratio is None:
@@ -37,7 +41,7 @@ def verdict_sentence(job: BulkWriteJob) -> str:
         case Outcome.STUCK:
             return (
                 "Stuck: Zoho still reports it as running, but nothing has changed for more than "
-                f"{job.connection.stuck_after_minutes} minutes."
+                f"{minutes(job.connection.stuck_after_minutes)}."
             )
         case Outcome.IMPORTED:
             return f"Imported: {_written(counts)} in the CRM, none skipped."

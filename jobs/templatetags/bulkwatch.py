@@ -106,9 +106,10 @@ def outcome_icon(outcome: str) -> str:
 def outcome_chip(job: BulkWriteJob) -> SafeString:
     """The verdict on a job in one or two words, and whether Zoho refuses to say more."""
     shown = chip(tone(job), outcome_icon(job.outcome), job.get_outcome_display())
-    if job.poll_state == BulkWriteJob.PollState.BLOCKED:
-        shown = format_html("{} {}", shown, chip("bad", "eye-off", "Cannot be read"))
-    return shown
+    if job.poll_state != BulkWriteJob.PollState.BLOCKED:
+        return shown
+    refusal = chip("bad", "eye-off", "Cannot be read")
+    return refusal if job.outcome == Outcome.UNKNOWN else format_html("{} {}", shown, refusal)
 
 
 @register.simple_tag

@@ -253,6 +253,41 @@ class TestHostsOfOnesOwn:
         assert not region.may_receive_token("https://evil.example/")
 
 
+@pytest.mark.usefixtures("zoho")
+class TestSavingAConnection:
+    @pytest.mark.parametrize(
+        ("field", "value", "goes_on"),
+        [
+            ("refresh_token", "another", True),
+            ("client_secret", "another", True),
+            ("accounts_url", "http://127.0.0.1:10", True),
+            ("alert_recipients", "other@example.com", False),
+            ("stuck_after_minutes", 5, False),
+        ],
+    )
+    def test_a_blocked_one_goes_on_only_with_another_sign_in(self, field, value, goes_on):
+        now = timezone.now()
+        org = make_connection(blocked_at=now, resume_at=now, last_error={"code": "x"})
+
+        setattr(org, field, value)
+        connecting.save(org)
+
+        org.refresh_from_db()
+        assert getattr(org, field) == value
+        assert (org.blocked_at is None, org.resume_at is None) == (goes_on, goes_on)
+
+    def test_what_workers_wrote_meanwhile_is_kept(self):
+        org = make_connection()
+        now = timezone.now()
+        type(org).objects.update(last_answer_at=now, blocked_at=now)
+
+        org.stuck_after_minutes = 5
+        connecting.save(org)
+
+        org.refresh_from_db()
+        assert (org.last_answer_at, org.blocked_at) == (now, now)
+
+
 class TestTestingAConnection:
     def test_that_works_brings_a_blocked_one_back(self, zoho):
         now = timezone.now()
@@ -261,7 +296,9 @@ class TestTestingAConnection:
 
         assert connecting.test(org).ok
         org.refresh_from_db()
-        assert (org.blocked_at, org.resume_at, org.last_error) == (None, None, None)
+        assert (org.blocked_at, org.last_error) == (None, None)
+        # A token says nothing about the calls that Zoho asked to put off.
+        assert org.resume_at == now
 
     def test_that_needs_a_person_blocks_it_and_says_what_to_do(self, zoho):
         org = make_connection()

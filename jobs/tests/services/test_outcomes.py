@@ -1,7 +1,7 @@
 """The table of outcomes, and what no verdict may ever do."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.models import Outcome
@@ -242,8 +242,9 @@ def test_a_ratio_needs_rows():
     assert counts("0 0 200 100").skip_ratio == 1.0
 
 
-numbers = st.none() | st.integers(0, 2**63 - 1)
-statuses = st.sampled_from(
+# Few and small, so that absent, equal and contradicting counts meet often.
+numbers = st.sampled_from([None, 0, 1, 2, 3, 2**63 - 1])
+statuses = st.just("COMPLETED") | st.sampled_from(
     ["", "ADDED", "INPROGRESS", "COMPLETED", "FAILED", "SKIPPED", "ABORTED", "QUEUED"]
 )
 states = st.builds(
@@ -251,6 +252,7 @@ states = st.builds(
 )
 
 
+@settings(max_examples=500, deadline=None)
 @given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
 def test_nothing_that_went_wrong_is_good(status, resources, rows):
     verdict = judge(status, resources, threshold_percent=10, rows=rows)
@@ -268,6 +270,7 @@ def test_nothing_that_went_wrong_is_good(status, resources, rows):
             assert seen.unprocessed == 0 or (seen.total is None and seen.skipped == 0)
 
 
+@settings(max_examples=500, deadline=None)
 @given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
 def test_no_verdict_is_at_odds_with_itself(status, resources, rows):
     verdict = judge(status, resources, threshold_percent=10, rows=rows)

@@ -303,7 +303,11 @@ class TestSlowAndLargeAnswers:
         with raw_server(handle) as server, local(server) as client:
             assert client.job_details(JOB_ID).status == "COMPLETED"
 
-    @pytest.mark.parametrize("body", [b"\x1f\x8bnonsense", gzip.compress(b"{}" * 500)[:-12]])
+    @pytest.mark.parametrize(
+        "body",
+        [b"\x1f\x8bnonsense", gzip.compress(b"{}" * 500)[:-12]],
+        ids=["nonsense", "cut short"],
+    )
     def test_damaged_compression_is_malformed(self, body):
         def handle(connection, head):
             answer(connection, body, headers="Content-Encoding: gzip\r\n")

@@ -1,0 +1,174 @@
+"""`add_connection` and `rotate_keys`: secrets come in unseen and stay sealed."""
+
+import io
+
+import pytest
+from cryptography.fernet import Fernet
+from django.db import connection as database
+
+from jobs.models import Connection, SharedToken
+from jobs.services import access
+from jobs.tests.commands.running import run
+from jobs.tests.factories import STAND_IN, make_connection
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_typed(monkeypatch):
+    """Standard input is empty, and the environment names no secret."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    for name in ("ZOHO_CLIENT_SECRET", "ZOHO_REFRESH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def secrets(monkeypatch):
+    monkeypatch.setenv("ZOHO_CLIENT_SECRET", "canary-secret")
+    monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "canary-refresh")
+
+
+def columns(*names: str) -> list[tuple[str, ...]]:
+    """Connections as the database holds them."""
+    with database.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(names)} FROM jobs_connection ORDER BY id")  # noqa: S608
+        return cursor.fetchall()
+
+
+class TestAddConnection:
+    def test_takes_the_secrets_from_the_environment(self, secrets):
+        ran = run("add_connection", "production", "--data-center", "eu", "--client-id", "1000.A")
+
+        assert (ran.status, ran.out) == (0, "")
+        assert "canary" not in ran.err
+        org = Connection.objects.get()
+        assert (org.name, org.data_center, org.client_id) == ("production", "eu", "1000.A")
+        assert (org.client_secret, org.refresh_token) == ("canary-secret", "canary-refresh")
+        assert "canary" not in repr(columns("client_secret", "refresh_token"))
+
+    def test_takes_the_secrets_from_standard_input(self, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.StringIO("from-stdin-1\nfrom-stdin-2\n"))
+
+        assert run("add_connection", "one", "--client-id", "1000.A").status == 0
+
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token) == ("from-stdin-1", "from-stdin-2")
+
+    def test_takes_what_the_environment_lacks_from_standard_input(self, monkeypatch):
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "from-environment")
+        monkeypatch.setattr("sys.stdin", io.StringIO("from-stdin\n"))
+
+        run("add_connection", "one", "--client-id", "1000.A")
+
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token) == ("from-environment", "from-stdin")
+
+    def test_without_secrets_is_wrong_use_and_says_where_to_put_them(self):
+        ran = run("add_connection", "one", "--client-id", "1000.A")
+
+        assert ran.status == 2
+        assert "ZOHO_CLIENT_SECRET" in ran.err
+        assert not Connection.objects.exists()
+
+    def test_again_changes_what_is_named_and_keeps_the_rest(self, monkeypatch):
+        make_connection(name="one", data_center="us", api_url="", accounts_url="")
+        monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "a-new-one")
+
+        ran = run("add_connection", "one", "--max-concurrency", "25", "--stuck-after", "60")
+
+        assert ran.status == 0
+        org = Connection.objects.get()
+        assert (org.max_concurrency, org.stuck_after_minutes) == (25, 60)
+        assert (org.refresh_token, org.client_secret) == ("a-new-one", "canary-client-secret")
+        assert (org.data_center, org.client_id) == ("us", "1000.CLIENT")
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["with blanks", "--client-id", "x"],
+            ["one"],
+            ["one", "--client-id", "x", "--skip-threshold", "0"],
+            ["one", "--client-id", "x", "--recipients", "nobody"],
+            ["one", "--client-id", "x", "--api-version", "7"],
+            ["one", "--client-id", "x", "--data-center", "custom"],
+        ],
+        ids=" ".join,
+    )
+    def test_refuses_values_that_cannot_be(self, secrets, settings, argv):
+        settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+
+        ran = run("add_connection", *argv)
+
+        assert ran.status == 2
+        assert ran.err
+        assert not Connection.objects.exists()
+
+    @pytest.mark.parametrize(("allowed", "status"), [(False, 2), (True, 0)])
+    def test_serves_a_stand_in_only_where_that_is_allowed(self, secrets, settings, allowed, status):
+        settings.ALLOW_CUSTOM_ZOHO_HOSTS = allowed
+
+        ran = run(
+            *("add_connection", "one", "--client-id", "x", "--data-center", "custom"),
+            *("--api-url", STAND_IN, "--accounts-url", STAND_IN, "--download-url", STAND_IN),
+        )
+
+        assert ran.status == status
+        assert Connection.objects.exists() is allowed
+
+    def test_leaving_a_stand_in_forgets_its_addresses(self, secrets, settings):
+        make_connection(name="one")
+
+        assert run("add_connection", "one", "--data-center", "in").status == 0
+
+        org = Connection.objects.get()
+        assert (org.api_url, org.accounts_url, org.download_url) == ("", "", "")
+
+    def test_whose_stored_secrets_no_key_opens_says_so_and_takes_new_ones(
+        self, settings, monkeypatch
+    ):
+        make_connection(name="one", data_center="us", api_url="", accounts_url="")
+        settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+        ran = run("add_connection", "one", "--stuck-after", "60")
+        assert ran.status == 2
+        assert "ENCRYPTION_KEYS" in ran.err
+
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "new-one")
+        monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "new-two")
+        assert run("add_connection", "one").status == 0
+        assert Connection.objects.get().client_secret == "new-one"
+
+
+class TestRotateKeys:
+    def test_seals_all_secrets_with_the_first_key(self, settings, zoho):
+        org = make_connection(name="one")
+        make_connection(name="two")
+        zoho.gives_tokens("a-token")
+        access.open_tokens(org).get()
+        before = columns("client_secret", "refresh_token")
+        new = Fernet.generate_key().decode()
+        settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+
+        ran = run("rotate_keys")
+
+        assert (ran.status, ran.out) == (0, "")
+        assert "2 connections" in ran.err
+        settings.ENCRYPTION_KEYS = [new]
+        assert {org.refresh_token for org in Connection.objects.all()} == {"canary-refresh-token"}
+        assert not set(sum(before, ())) & set(sum(columns("client_secret", "refresh_token"), ()))
+        assert not SharedToken.objects.exists()
+
+    def test_changes_nothing_where_one_secret_cannot_be_opened(self, settings):
+        make_connection(name="one")
+        [old] = settings.ENCRYPTION_KEYS
+        other = Fernet.generate_key().decode()
+        settings.ENCRYPTION_KEYS = [other]
+        make_connection(name="two")
+        before = columns("client_secret", "refresh_token")
+        settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), old]
+
+        ran = run("rotate_keys")
+
+        assert ran.status == 1
+        assert "two" in ran.err
+        assert columns("client_secret", "refresh_token") == before
