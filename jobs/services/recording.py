@@ -391,7 +391,9 @@ def _plan_while_running(job: BulkWriteJob, asked_at: datetime) -> None:
     born = job.created_time or job.tracked_at
     changed = job.last_changed_at or asked_at
     seconds = schedule.seconds_to_next_poll(
-        age=(asked_at - born).total_seconds(), quiet=(asked_at - changed).total_seconds()
+        age=(asked_at - born).total_seconds(),
+        quiet=(asked_at - changed).total_seconds(),
+        stuck_after=job.connection.stuck_after_minutes * 60,
     )
     job.next_poll_at = asked_at + timedelta(seconds=seconds)
 

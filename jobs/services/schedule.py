@@ -18,15 +18,19 @@ POLLS_AFTER_OTHER_END = 2
 AFTER_END_BASE_SECONDS = 5.0
 
 
-def seconds_to_next_poll(*, age: float, quiet: float) -> float:
+def seconds_to_next_poll(*, age: float, quiet: float, stuck_after: float) -> float:
     """Seconds until a running job is asked about again.
 
     `age`: seconds since Zoho made the job; `quiet`: seconds since something about it changed.
     Seconds at first, minutes later: a share of how long the job has been quiet, and of its age,
-    so that the delay in seeing the end stays small against the job's own length.
+    so that the delay in seeing the end stays small against the job's own length. A poll falls on
+    the moment from which the job counts as stuck, `stuck_after` seconds of quiet, so that this
+    shows at once.
     """
     wanted = max(QUIET_SHARE * max(quiet, 0.0), AGE_SHARE * max(age, 0.0))
-    return _jittered(min(max(wanted, MIN_SECONDS), MAX_SECONDS))
+    seconds = _jittered(min(max(wanted, MIN_SECONDS), MAX_SECONDS))
+    until_stuck = stuck_after - quiet
+    return min(seconds, max(until_stuck, MIN_SECONDS)) if until_stuck > 0 else seconds
 
 
 def seconds_to_retry(failures: int) -> float:

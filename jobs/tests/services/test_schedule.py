@@ -8,19 +8,22 @@ from jobs.services import schedule
 
 seconds = st.floats(-1e9, 1e12)
 # The shares are jittered by a tenth to either side.
+NEVER = 1e15
 LEAST, MOST = schedule.MIN_SECONDS * 0.9, schedule.MAX_SECONDS * 1.1
 
 
 @given(age=seconds, quiet=seconds)
 def test_the_next_poll_is_seconds_away_never_none_and_never_hours(age, quiet):
-    assert LEAST <= schedule.seconds_to_next_poll(age=age, quiet=quiet) <= MOST
+    assert LEAST <= schedule.seconds_to_next_poll(age=age, quiet=quiet, stuck_after=NEVER) <= MOST
 
 
 @pytest.mark.parametrize(
     ("age", "quiet", "wait"), [(0, 0, 5), (60, 0, 5), (3600, 0, 72), (0, 600, 60), (1e6, 1e6, 300)]
 )
 def test_a_wait_is_a_share_of_age_and_quiet(age, quiet, wait):
-    waits = [schedule.seconds_to_next_poll(age=age, quiet=quiet) for _ in range(50)]
+    waits = [
+        schedule.seconds_to_next_poll(age=age, quiet=quiet, stuck_after=NEVER) for _ in range(50)
+    ]
 
     assert all(0.9 * wait <= each <= 1.1 * wait for each in waits)
     assert len(set(waits)) > 1
@@ -28,7 +31,18 @@ def test_a_wait_is_a_share_of_age_and_quiet(age, quiet, wait):
 
 def test_the_end_of_a_job_is_seen_soon_against_its_own_length():
     for age in (600, 3600, 4 * 3600):
-        assert schedule.seconds_to_next_poll(age=age, quiet=0) <= max(0.03 * age, MOST * 0.02)
+        assert schedule.seconds_to_next_poll(age=age, quiet=0, stuck_after=NEVER) <= max(
+            0.03 * age, MOST * 0.02
+        )
+
+
+@pytest.mark.parametrize(("quiet", "wait"), [(0, 60), (50, 10), (58, 5)])
+def test_a_poll_falls_on_the_moment_from_which_a_job_is_stuck(quiet, wait):
+    assert schedule.seconds_to_next_poll(age=1e6, quiet=quiet, stuck_after=60) == wait
+
+
+def test_a_stuck_job_is_polled_as_seldom_as_any_quiet_one():
+    assert schedule.seconds_to_next_poll(age=1e6, quiet=60, stuck_after=60) > 60
 
 
 @given(st.integers(1, 10_000))
