@@ -225,7 +225,7 @@ def _warnings(
         return
     if counts.unprocessed:
         yield (
-            f"{_rows(counts.unprocessed)} of {counts.total:,} neither added, updated nor "
+            f"{counts.unprocessed:,} of {counts.total:,} rows were neither added, updated nor "
             "skipped: Zoho left them unprocessed."
         )
     if counts.are_absent:
@@ -253,10 +253,6 @@ def _differences(counts: Counts, rows: Counts) -> Iterable[str]:
                 f"Zoho's count and its result file differ: {said:,} rows {name} by the count, "
                 f"{found:,} in the file."
             )
-
-
-def _rows(number: int) -> str:
-    return "1 row was" if number == 1 else f"{number:,} rows were"
 
 
 def falls(before: Counts, after: Counts) -> list[str]:

@@ -1,5 +1,7 @@
 """The table of outcomes, and what no verdict may ever do."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,9 +254,7 @@ states = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
-@given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
-def test_nothing_that_went_wrong_is_good(status, resources, rows):
+def check_what_is_good(status, resources, rows):
     verdict = judge(status, resources, threshold_percent=10, rows=rows)
 
     if tone(verdict.outcome, needs_attention=verdict.needs_attention) == "good":
@@ -268,6 +268,22 @@ def test_nothing_that_went_wrong_is_good(status, resources, rows):
         for seen in [verdict.counts, *parts]:
             assert not seen.skipped
             assert seen.unprocessed == 0 or (seen.total is None and seen.skipped == 0)
+
+
+@settings(max_examples=500, deadline=None)
+@given(statuses, st.lists(states, max_size=3), st.none() | st.builds(Counts, *[numbers] * 4))
+def test_nothing_that_went_wrong_is_good(status, resources, rows):
+    check_what_is_good(status, resources, rows)
+
+
+@pytest.mark.parametrize("status", ["", "INPROGRESS", "COMPLETED", "FAILED", "SKIPPED", "QUEUED"])
+def test_nothing_that_went_wrong_is_good_whatever_counts_are_there(status):
+    small = [None, 0, 1, 3]
+    for numbers in itertools.product(small, repeat=4):
+        one = ResourceState("Leads", status, Counts(*numbers))
+        for resources in ([one], [one, part("COMPLETED", "5 0 0 5")], [one, part("COMPLETED")]):
+            check_what_is_good("COMPLETED", resources, None)
+            check_what_is_good(status, resources, None)
 
 
 @settings(max_examples=500, deadline=None)
