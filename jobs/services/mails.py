@@ -70,7 +70,9 @@ def _story(alert: Alert, verdict: str) -> dict[str, object]:
     """
     job, connection, kind = alert.job, alert.connection, alert.kind
     tone, advice, further = "bad", "", [alert.text]
-    if job is None:
+    if job is None and kind == Alert.Kind.RECOVERED:
+        headline, tone = f"Recovered: Bulkwatch reads the jobs of {connection.name} again.", "good"
+    elif job is None:
         headline = f"Bulkwatch cannot read the jobs of {connection.name}: it needs you."
         advice = (connection.last_error or {}).get("resolution") or ""
         if connection.blocked_at is None:

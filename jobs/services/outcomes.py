@@ -7,8 +7,8 @@ rows and skips 100 of 100. So outcomes come from counts, and nothing that went w
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.models import Outcome
-from jobs.zoho.payloads import is_terminal
+from jobs.models import Outcome, Resource
+from jobs.zoho.payloads import JobDetails, is_terminal
 
 # What a database's BIGINT holds.
 LARGEST_COUNT = 2**63 - 1
@@ -92,6 +92,38 @@ class ResourceState:
     name: str
     status: str
     counts: Counts
+
+
+def states_of_answer(details: JobDetails) -> list[ResourceState]:
+    """The resources of an answer, as they are judged."""
+    states = []
+    for number, item in enumerate(details.resources, start=1):
+        file = item.file
+        counts = (
+            Counts(file.added_count, file.updated_count, file.skipped_count, file.total_count)
+            if file is not None
+            else Counts()
+        )
+        status = _with_its_file(item.status, file.status if file is not None else "")
+        states.append(ResourceState(item.module or f"resource {number}", status, counts))
+    return states
+
+
+def state_of_stored(resource: Resource) -> ResourceState:
+    """A stored resource, as it is judged."""
+    counts = Counts(
+        resource.added_count, resource.updated_count, resource.skipped_count, resource.total_count
+    )
+    status = _with_its_file(resource.status, resource.file_status)
+    return ResourceState(str(resource), status, counts)
+
+
+def _with_its_file(status: str, file_status: str) -> str:
+    """The status of a resource; that of its file where the file ended worse than it says."""
+    if _ended_badly(status) or not _ended_badly(file_status):
+        return status
+    # A resource that still runs goes on running, whatever one part of it says.
+    return file_status if is_terminal(status or file_status) else status
 
 
 @dataclass(frozen=True, slots=True)

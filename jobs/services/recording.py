@@ -69,8 +69,8 @@ def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) 
         claimed.filter(pk__in=[job.pk for job in jobs.values()]).update(
             lease_token="", lease_until=None
         )
+        _note_on_connection(batch, answers)
         batch.write()
-        _note_on_connection(connection, answers)
     return batch
 
 
@@ -106,19 +106,7 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
     if not job.has_ended:
         return
     batch = Batch(job.connection, timezone.now())
-    states = [
-        ResourceState(
-            str(resource),
-            resource.status,
-            Counts(
-                resource.added_count,
-                resource.updated_count,
-                resource.skipped_count,
-                resource.total_count,
-            ),
-        )
-        for resource in job.resources.all()
-    ]
+    states = [outcomes.state_of_stored(resource) for resource in job.resources.all()]
     _judge(batch, job, states, rows=rows)
     update_rows(
         [job],
@@ -139,7 +127,7 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
 def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:
     was_blocked = _was_blocked(job)
     _polled(batch, job, asked_at)
-    states = [_resource_state(number, item) for number, item in enumerate(details.resources)]
+    states = outcomes.states_of_answer(details)
     ended = outcomes.has_ended(details.status, states)
     if job.has_ended and not ended:
         _note_reopening(batch, job, details)
@@ -424,21 +412,12 @@ def _rows_known(job: BulkWriteJob) -> Counts | None:
     return row_counts(result) if result is not None else None
 
 
-def _resource_state(number: int, item: payloads.Resource) -> ResourceState:
-    file = item.file
-    counts = (
-        Counts(file.added_count, file.updated_count, file.skipped_count, file.total_count)
-        if file is not None
-        else Counts()
-    )
-    return ResourceState(item.module or f"resource {number + 1}", item.status, counts)
-
-
 def _joined(names: Iterable[str | None]) -> str:
     return ", ".join(dict.fromkeys(name for name in names if name))
 
 
-def _note_on_connection(connection: Connection, answers: Sequence[Answer]) -> None:
+def _note_on_connection(batch: Batch, answers: Sequence[Answer]) -> None:
+    connection = batch.connection
     if not answers:
         return
     noted: dict[str, datetime | None] = {
@@ -449,4 +428,9 @@ def _note_on_connection(connection: Connection, answers: Sequence[Answer]) -> No
         noted["last_answer_at"] = max(answered)
         if connection.blocked_at is not None:
             noted["blocked_at"] = noted["last_error"] = None
+            batch.tell(
+                Alert.Kind.RECOVERED,
+                "Zoho answers about its jobs again.",
+                about=connection.blocked_at.isoformat(),
+            )
     Connection.objects.filter(pk=connection.pk).update(**noted)

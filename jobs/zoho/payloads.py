@@ -130,14 +130,14 @@ def parse_job_details(body: bytes) -> JobDetails:
     """The job that an answer describes.
 
     Raises MalformedAnswerError for what is no JSON object, is an error message, or has neither
-    status nor id nor resource. The caller bounds the size of ``body``.
+    status nor resource. The caller bounds the size of ``body``.
     """
     raw = _storable(body)
     job = _load(raw)
     status_raw = _text(job.get("status"), 100) or ""
     job_id = _id(job.get("id")) or ""
     resources = _objects(job.get("resource"), MOST_RESOURCES)
-    if is_error_envelope(job) or not (status_raw or job_id or resources):
+    if is_error_envelope(job) or not (status_raw or resources):
         raise _malformed("Zoho's answer does not describe a bulk write job.", raw)
     result = _object(job.get("result"))
     return JobDetails(

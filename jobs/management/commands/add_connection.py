@@ -24,6 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--data-center", choices=Connection.DataCenter.values)
         parser.add_argument("--environment", choices=Connection.Environment.values)
         parser.add_argument("--client-id")
+        parser.add_argument(
+            "--new-secrets",
+            action="store_true",
+            help="for a connection there is: read what the environment lacks from standard input",
+        )
         parser.add_argument("--api-version", help="for example v7, the default")
         parser.add_argument("--api-url", help="with --data-center custom")
         parser.add_argument("--accounts-url", help="with --data-center custom")
@@ -49,7 +54,7 @@ class Command(BaseCommand):
             "skip_threshold_percent": options["skip_threshold"],
             "stuck_after_minutes": options["stuck_after"],
             "max_concurrency": options["max_concurrency"],
-            **self._secrets(is_new),
+            **self._secrets(is_new or options["new_secrets"]),
         }
         for name, value in given.items():
             if value is not None:
@@ -62,14 +67,14 @@ class Command(BaseCommand):
             raise CommandError(_as_lines(error), returncode=2) from error
         self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
 
-    def _secrets(self, is_new: bool) -> dict[str, str]:
+    def _secrets(self, are_needed: bool) -> dict[str, str]:
         given = {
             field: value
             for variable, field in SECRETS.items()
             if (value := os.environ.get(variable, "").strip())
         }
         missing = [variable for variable, field in SECRETS.items() if field not in given]
-        if not (missing and is_new):
+        if not (missing and are_needed):
             return given
         # Never from arguments: those show in the process list and in the shell's history.
         if sys.stdin is not None and sys.stdin.isatty():

@@ -62,7 +62,7 @@ class Command(BaseCommand):
         if job.outcome in BAD_OUTCOMES or job.outcome == Outcome.UNKNOWN:
             return True
         if fail_over is None:
-            return False
+            return job.needs_attention
         # Rounded, as 7 of 100 is a little more than 7 % in the numbers of a computer.
         over = job.skip_ratio is not None and round(job.skip_ratio * 100, 9) > fail_over
         if over:

@@ -63,6 +63,15 @@ class TestAddConnection:
         org = Connection.objects.get()
         assert (org.client_secret, org.refresh_token) == ("from-environment", "from-stdin")
 
+    def test_replaces_stored_secrets_from_standard_input_when_asked_to(self, monkeypatch):
+        make_connection(name="production", data_center="eu", api_url="", accounts_url="")
+        monkeypatch.setattr("sys.stdin", io.StringIO("new-secret\nnew-token\n"))
+
+        assert run("add_connection", "production", "--new-secrets").status == 0
+
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token) == ("new-secret", "new-token")
+
     def test_without_secrets_is_wrong_use_and_says_where_to_put_them(self):
         ran = run("add_connection", "one", "--client-id", "1000.A")
 

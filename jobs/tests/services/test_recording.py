@@ -257,6 +257,19 @@ def test_a_sign_in_error_stops_the_connection_and_is_told_once_however_many_jobs
     org.refresh_from_db()
     assert not org.is_blocked
     assert polling.claim_due()
+    told = Alert.objects.filter(job=None).order_by("pk")
+    assert list(told.values_list("kind", flat=True)) == ["connection_blocked", "recovered"]
+
+
+def test_a_file_that_ended_worse_than_its_resource_says_is_not_good():
+    job = make_job()
+    part = resource(added=9, updated=0, skipped=0, total=9)
+    part["file"]["status"] = "FAILED"
+
+    observe(job, body(job, "COMPLETED", part, resource(module="Tasks", added=1, total=1)))
+
+    assert (job.outcome, job.needs_attention) == (Outcome.PARTIAL, True)
+    assert kinds(job) == ["failed"]
 
 
 def test_a_job_in_which_nothing_changes_is_stuck_after_the_limit_and_told_once():
