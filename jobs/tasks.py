@@ -15,6 +15,8 @@ from jobs.services import alerting, polling, results
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.
 POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
+# The schedule asks for the same a few seconds later anyway.
+FOLLOW_UP_EXPIRES_SECONDS = 10
 
 
 @signals.beat_init.connect
@@ -46,13 +48,13 @@ def poll_batch(connection_id: int, lease_token: str, more_is_due: bool) -> None:
     """Poll the jobs of one claim, then queue what their answers call for."""
     batch = polling.poll_claim(connection_id, lease_token)
     if more_is_due:
-        dispatch_due_polls.delay()
+        dispatch_due_polls.apply_async(expires=POLL_EXPIRES_SECONDS)
     if batch is None:
         return
     if batch.results:
-        fetch_due_results.delay()
+        fetch_due_results.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
     elif batch.alerts:
-        deliver_alerts.delay()
+        deliver_alerts.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
 
 
 @shared_task
@@ -64,9 +66,10 @@ def fetch_due_results() -> None:
 
 @shared_task
 def fetch_result(result_id: int) -> None:
-    """Fetch, keep and analyse one result, then send what waited for it."""
+    """Fetch, keep and analyse one result, then send what waited for it and go on to the next."""
     results.fetch(result_id)
-    deliver_alerts.delay()
+    deliver_alerts.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
+    fetch_due_results.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
 
 
 @shared_task

@@ -23,7 +23,8 @@ def main(host: str, port: str, processes: str) -> None:
         port=int(port),
         interface=Interfaces.WSGI,
         workers=int(processes),
-        blocking_threads=1,
+        # With one thread, as many slow downloads as there are processes would stop the site.
+        blocking_threads=8,
         respawn_failed_workers=True,
         respawn_interval=0.1,
         workers_kill_timeout=4,

@@ -149,7 +149,7 @@ class BulkWriteJob(CountsMixin):
     """A Zoho bulk write job, known by Zoho's id within a connection.
 
     The state fields (status, counts, outcome, poll fields) are written by
-    `services.polling.record` alone, under the job's lease.
+    `services.recording` alone, under the job's lease.
 
     Poll states:  active -> done     Zoho has ended it and nothing is missing
                   active -> blocked  Zoho refuses for good; `poll_error` says why

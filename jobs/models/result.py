@@ -1,5 +1,6 @@
 """The result that Zoho offers when a job ends, and our own copy of it."""
 
+import uuid
 from datetime import datetime
 from typing import Self
 
@@ -35,7 +36,8 @@ class ResultQuerySet(models.QuerySet["Result"]):
 def archive_path(result: "Result", file_name: str) -> str:
     """Where a result's ZIP is kept, below the private storage; Zoho's names have no say in it."""
     job = result.job
-    return f"results/{job.connection_id}/{job.zoho_job_id[-3:]}/{job.zoho_job_id}.zip"
+    folder = f"results/{job.connection_id}/{job.zoho_job_id[-3:]}"
+    return f"{folder}/{job.zoho_job_id}-{uuid.uuid4().hex[:12]}.zip"
 
 
 class Result(RowCountsMixin):

@@ -26,7 +26,7 @@ RETRY_MAX = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=48)
 SEND_AT_ONCE = 200
 # A run ends well before the task's time limit, which would cut a mail in two.
-SEND_SECONDS = 60.0
+SEND_SECONDS = 20.0
 
 
 class MailServerDownError(Exception):
@@ -171,6 +171,9 @@ def _failed(alert: Alert, error: Exception) -> None:
 
 @transaction.atomic
 def _close(alert: Alert, text: str) -> None:
+    if alert.job is not None:
+        # The job before its alert, as in `recording`: the other way round they could deadlock.
+        BulkWriteJob.objects.select_for_update().get(pk=alert.job.pk)
     alert.next_attempt_at = None
     alert.save()
     if alert.job is not None:

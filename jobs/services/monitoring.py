@@ -48,8 +48,11 @@ def _problems(now: datetime, beats: dict[str, datetime]) -> list[str]:
             "Nothing is being polled: the background worker or its schedule is not running."
         )
     elif (
-        BulkWriteJob.objects.due(now - LATE_AFTER)
-        .filter(connection__in=Connection.objects.pollable(now))
+        BulkWriteJob.objects.active()
+        .filter(
+            next_poll_at__lte=now - LATE_AFTER,
+            connection__in=Connection.objects.pollable(now),
+        )
         .exists()
     ):
         problems.append("Polling is late: some jobs were due more than two minutes ago.")

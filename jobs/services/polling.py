@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -115,13 +116,16 @@ def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | No
     return job.poll_state, job.poll_error
 
 
+@transaction.atomic
 def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None:
     """Have these jobs polled at the next tick, ended and blocked ones included.
 
     A result that could not be fetched is tried again too.
     """
     now = timezone.now()
-    pks = [job.pk for job in jobs]
+    # In the order in which `recording` locks them: in any other they could deadlock.
+    chosen = BulkWriteJob.objects.filter(pk__in=[job.pk for job in jobs])
+    pks = list(chosen.select_for_update().order_by("pk").values_list("pk", flat=True))
     BulkWriteJob.objects.filter(pk__in=pks).exclude(
         poll_state=BulkWriteJob.PollState.PAUSED
     ).update(poll_state=BulkWriteJob.PollState.ACTIVE, next_poll_at=now)

@@ -53,7 +53,7 @@ def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) 
         claimed = BulkWriteJob.objects.filter(
             connection=connection, lease_until__isnull=False, lease_token=lease_token
         )
-        jobs = {job.zoho_job_id: job for job in claimed.select_for_update()}
+        jobs = {job.zoho_job_id: job for job in claimed.select_for_update().order_by("pk")}
         for answer in answers:
             job = jobs.pop(answer.job_id, None)
             if job is None:

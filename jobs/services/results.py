@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs.models import (
+    BulkWriteJob,
     Connection,
     FieldMapping,
     JobEvent,
@@ -48,6 +49,8 @@ from jobs.zoho.result_files import Member, ResultArchive, ResultFileError
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=6)
+# Downloads can be slow: they must leave a worker process for polling.
+AT_A_TIME = 1
 # Zoho keeps a result for seven days, so there is time to wait for better weather.
 KEEP_TRYING = timedelta(days=7)
 SLOW_RETRY = timedelta(minutes=30)
@@ -102,6 +105,9 @@ def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list
     else:
         due = due.filter(pk__in=among.values("pk"))
         limit = among.count()
+    if among is None:
+        under_way = Result.objects.filter(lease_until__gt=now, state=Result.State.PENDING).count()
+        limit = min(limit, max(AT_A_TIME - under_way, 0))
     for pk in due.values_list("pk", flat=True)[:limit]:
         if Result.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
             claimed.append(pk)
@@ -119,8 +125,10 @@ def fetch(result_id: int) -> None:
         return
     job = result.job
     result.attempts += 1
-    if timezone.now() - (job.ended_at or timezone.now()) >= KEEP_TRYING and result.error:
-        _end(result, Result.State.FAILED, result.error)
+    # Noted before anything can go wrong, so that even what ends this process is counted.
+    result.save(update_fields=["attempts"])
+    if timezone.now() - (job.ended_at or timezone.now()) >= KEEP_TRYING and result.attempts > 1:
+        _end(result, Result.State.FAILED, result.error or _own_error("It could not be read."))
         return
     with tempfile.TemporaryFile() as file:
         target = cast(BinaryIO, file)
@@ -151,8 +159,17 @@ def fetch(result_id: int) -> None:
             _try_later(result, _own_error(str(error)), SLOW_RETRY)
         except ResultFileError as error:
             _unreadable(result, str(error))
+        except OSError as error:
+            _try_later(result, _own_error(f"It could not be stored: {error}."), SLOW_RETRY)
+        except Exception:
+            # Whatever a file does to its reader, the next ones wait for their turn.
+            logger.exception("Result of job %s could not be read", job.zoho_job_id)
+            _unreadable(result, "The result file could not be read.")
         else:
-            _keep(result, target, analyses)
+            try:
+                _keep(result, target, analyses)
+            except OSError as error:
+                _try_later(result, _own_error(f"It could not be stored: {error}."), SLOW_RETRY)
 
 
 def analyse(
@@ -251,12 +268,14 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
     file.seek(0)
     name = result.archive.field.generate_filename(result, "")
     storage = result.archive.storage
-    # A copy that a crash left without its row: the same job's, so it may go.
-    storage.delete(name)
+    # Under a name of its own: what another worker has kept meanwhile stays as it is.
     kept_as = storage.save(name, File(file))
     with transaction.atomic():
+        # The job before its result, as in `recording`: the other way round they could deadlock.
+        BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
         pending = Result.objects.select_for_update().filter(state=Result.State.PENDING)
         if not pending.filter(pk=result.pk).exists():
+            storage.delete(kept_as)
             return
         result.archive.name = kept_as
         result.size, result.sha256 = size, digest
@@ -266,7 +285,17 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
         if counts is not None:
             settle_from_rows(result, counts)
         _end(result, Result.State.ARCHIVED, None)
+    _delete_leftovers(result)
     logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
+
+
+def _delete_leftovers(result: Result) -> None:
+    """Delete copies that a crash left without their row. Only the kept one can be wanted now."""
+    folder, _, kept = str(result.archive.name).rpartition("/")
+    storage = result.archive.storage
+    for name in storage.listdir(folder)[1]:
+        if name != kept and name.startswith(f"{result.job.zoho_job_id}-"):
+            storage.delete(f"{folder}/{name}")
 
 
 def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
@@ -338,6 +367,7 @@ def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> Non
 
 @transaction.atomic
 def _end(result: Result, state: Result.State, error: dict[str, object] | None) -> None:
+    BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
     result.state, result.error = state, error
     result.next_attempt_at = result.lease_until = None
     result.save()

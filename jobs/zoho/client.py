@@ -5,6 +5,7 @@ and needs the scope ZohoCRM.bulk.CREATE or ZohoCRM.bulk.ALL.
 """
 
 import json
+import logging
 import queue
 import re
 import threading
@@ -34,6 +35,8 @@ from jobs.zoho.errors import (
 )
 from jobs.zoho.payloads import JobDetails, parse_job_details
 from jobs.zoho.regions import Region
+
+logger = logging.getLogger(__name__)
 
 MAX_DETAILS_BYTES = 4 * 1024 * 1024
 # A new token cures these; a missing scope stays missing however new the token is.
@@ -213,6 +216,11 @@ class BulkWriteClient:
             details = self.job_details(job_id)
         except ZohoError as error:
             return Answer(job_id, asked_at, None, error, time.perf_counter() - started)
+        except Exception as error:
+            # One answer that nobody foresaw must not cost the others of its batch.
+            logger.exception("Job %s could not be asked about", job_id)
+            odd = MalformedAnswerError(f"Zoho's answer could not be read: {type(error).__name__}.")
+            return Answer(job_id, asked_at, None, odd, time.perf_counter() - started)
         return Answer(job_id, asked_at, details, None, time.perf_counter() - started)
 
     def _ask(self, job_id: str, token: str) -> JobDetails:

@@ -370,7 +370,10 @@ def _time(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+        # Other years are no time of a job, and the first and last ones overflow in some zones.
+        if moment.tzinfo is None or not 1990 <= moment.year <= 2200:
+            return None
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -56,6 +56,8 @@ _BROKEN = (
     UnicodeError,
     ValueError,
     OverflowError,
+    IndexError,
+    OSError,
 )
 
 

@@ -1,5 +1,6 @@
 """`manage.py up` for real: what it starts, what it refuses, and that nothing of it stays."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -169,11 +170,14 @@ def test_a_killed_web_process_comes_back_while_the_other_answers(data_dir):
         os.kill(victim, signal.SIGKILL)
 
         def replaced():
-            assert up.get() == 200
+            # A request that had just come in at the killed process is cut off; no other is.
+            with contextlib.suppress(OSError):
+                assert up.get() == 200
             now = set(processes_in_sessions({web})) - {web}
             return victim not in now and len(now) == len(before)
 
         wait_until(replaced, 10, "a new web process")
+        assert [up.get() for _ in range(20)] == [200] * 20
         assert up.process.poll() is None
 
 
