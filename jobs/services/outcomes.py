@@ -176,8 +176,13 @@ def judge(
     counts = add_up(resource.counts for resource in resources)
     judged = rows if rows is not None and not _speak_for_all(counts, resources) else counts
     parts = [judged, *(resource.counts for resource in resources)]
+    outcome = _outcome(status, resources, judged, is_stuck, is_settled=judged is rows)
+    if rows is not None and outcome == Outcome.IMPORTED and (rows.skipped or rows.unprocessed):
+        # Where counts and rows contradict each other, the worse of them is believed.
+        outcome = Outcome.PARTIAL
+        parts.append(rows)
     return Verdict(
-        outcome=_outcome(status, resources, judged, is_stuck, is_settled=judged is rows),
+        outcome=outcome,
         counts=judged,
         skip_ratio=judged.skip_ratio,
         over_threshold=any(part.reaches(threshold_percent) for part in parts),

@@ -83,7 +83,10 @@ def _written(counts: Counts) -> str:
 def _left_out(counts: Counts) -> str:
     out = (counts.skipped or 0) + (counts.unprocessed or 0)
     if not out:
-        return f"{_written(counts)} in the CRM, but a part of the job did not run."
+        return (
+            f"{_written(counts)} in the CRM by Zoho's counts, but a part of the job or its result "
+            "file says otherwise."
+        )
     verb = "is" if out == 1 else "are"
     of = f" of {rows(counts.total)}" if counts.total else (" row" if out == 1 else " rows")
     return f"{out:,}{of} {verb} not in the CRM."
