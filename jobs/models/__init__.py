@@ -6,7 +6,7 @@ from jobs.models.fields import EncryptedTextField, UndecryptableError
 from jobs.models.history import JobEvent, Snapshot
 from jobs.models.job import BulkWriteJob, CountsMixin, FieldMapping, Outcome, Resource
 from jobs.models.machine import Heartbeat, SharedToken
-from jobs.models.result import Result, ResultFile, SkipReason
+from jobs.models.result import OriginalFile, Result, ResultFile, SkipReason
 
 __all__ = [
     "Alert",
@@ -17,6 +17,7 @@ __all__ = [
     "FieldMapping",
     "Heartbeat",
     "JobEvent",
+    "OriginalFile",
     "Outcome",
     "Resource",
     "Result",

@@ -50,6 +50,10 @@ class JobEvent(models.Model):
         RESULT = "result", "Result file"
         DOWNLOADED = "downloaded", "Downloaded"
         ALERT = "alert", "Alert"
+        PINNED = "pinned", "Pinned"
+        UNPINNED = "unpinned", "No longer pinned"
+        RESULT_DELETED = "result_deleted", "Result file deleted"
+        ORIGINAL = "original", "Uploaded file"
 
     job = models.ForeignKey(BulkWriteJob, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()

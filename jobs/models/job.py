@@ -172,6 +172,8 @@ class BulkWriteJob(CountsMixin):
     skip_threshold_percent = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )
+    # What is pinned keeps its result file whatever its age.
+    pinned = models.BooleanField(default=False)
     tracked_at = models.DateTimeField()
     tracked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -340,6 +342,8 @@ class Resource(CountsMixin):
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="resource_unique_in_job"),
         ]
+        # services.mapping_changes, which looks for the module's job before this one
+        indexes = [models.Index(fields=["module", "-job"], name="resource_module_job")]
 
     def __str__(self) -> str:
         return self.module or f"Resource {self.position + 1}"

@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -47,6 +48,7 @@ class Result(RowCountsMixin):
              pending -> expired   Zoho no longer has it
              pending -> refused   it lies where no token may be sent, or is too large
              pending -> failed    it could not be fetched or is no result file
+             archived -> deleted  our copy was deleted, by a person or by age; its figures stay
     """
 
     class State(models.TextChoices):
@@ -55,6 +57,7 @@ class Result(RowCountsMixin):
         EXPIRED = "expired", "No longer at Zoho"
         REFUSED = "refused", "Refused"
         FAILED = "failed", "Failed"
+        DELETED = "deleted", "Deleted here"
 
     job = models.OneToOneField(BulkWriteJob, on_delete=models.CASCADE, related_name="result")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
@@ -62,6 +65,7 @@ class Result(RowCountsMixin):
     size = models.PositiveBigIntegerField(null=True)
     sha256 = models.CharField(max_length=64, blank=True)
     fetched_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
     warnings = models.JSONField(default=list)
 
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -114,7 +118,9 @@ class SkipReason(models.Model):
     """One error code on one field, and the rows of one result file that it hit.
 
     `samples`: the first rows it hit, as `[{"row": 7, "values": ["…", …]}, …]`, the values in the
-    order of the file's `columns`, row 1 being the first below the header.
+    order of the file's `columns`, row 1 being the first below the header; `first_rows`: the numbers
+    of more of them. `facts`: what the file shows of the field's own column over all rows hit
+    (`services.result_analysis.ColumnFacts`); null where the file does not show that column.
     """
 
     file = models.ForeignKey(ResultFile, on_delete=models.CASCADE, related_name="reasons")
@@ -122,6 +128,8 @@ class SkipReason(models.Model):
     field = models.CharField(max_length=255, blank=True)
     rows = models.PositiveBigIntegerField()
     samples = models.JSONField(default=list)
+    first_rows = models.JSONField(default=list)
+    facts = models.JSONField(null=True)
 
     class Meta:
         ordering = ["-rows", "code", "field"]
@@ -131,3 +139,38 @@ class SkipReason(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code}-{self.field}" if self.field else self.code
+
+
+def original_path(original: "OriginalFile", file_name: str) -> str:
+    """Where an attached upload is kept; the name that a person gave it has no say in it."""
+    return f"originals/{original.file.result_id}-{uuid.uuid4().hex}"
+
+
+class OriginalFileQuerySet(models.QuerySet["OriginalFile"]):
+    def expired(self, now: datetime) -> Self:
+        """Attached files whose time has passed."""
+        return self.filter(expires_at__lte=now)
+
+
+class OriginalFile(models.Model):
+    """The CSV that was once uploaded to Zoho, attached by a person to get its left-out rows back.
+
+    Kept for some hours only. `report`: how its rows were matched to those of the result file
+    (`services.reimport.Report`).
+    """
+
+    file = models.OneToOneField(ResultFile, on_delete=models.CASCADE, related_name="original")
+    name = models.CharField(max_length=255)
+    content = models.FileField(upload_to=original_path, max_length=300)
+    size = models.PositiveBigIntegerField()
+    attached_at = models.DateTimeField()
+    attached_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    expires_at = models.DateTimeField(db_index=True)
+    report = models.JSONField()
+
+    objects = OriginalFileQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
