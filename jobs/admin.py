@@ -14,6 +14,7 @@ from jobs.models import (
     FieldMapping,
     Heartbeat,
     JobEvent,
+    OriginalFile,
     Resource,
     Result,
     ResultFile,
@@ -115,6 +116,13 @@ class ResultFileAdmin(ReadOnlyAdmin):
 class SkipReasonAdmin(ReadOnlyAdmin):
     list_display = ["code", "field", "rows", "file"]
     list_select_related = ["file"]
+    search_fields = ["file__result__job__zoho_job_id"]
+
+
+@admin.register(OriginalFile)
+class OriginalFileAdmin(ReadOnlyAdmin):
+    list_display = ["name", "file", "size", "attached_at", "attached_by", "expires_at"]
+    list_select_related = ["file", "attached_by"]
     search_fields = ["file__result__job__zoho_job_id"]
 
 

@@ -1,12 +1,10 @@
 """Result files: fetch them from Zoho, keep our own copy, count what is in them."""
 
-import contextlib
 import hashlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import timedelta
 from io import BufferedIOBase
 from typing import BinaryIO, cast
@@ -20,7 +18,6 @@ from django.utils import timezone
 from jobs.models import (
     BulkWriteJob,
     Connection,
-    FieldMapping,
     JobEvent,
     Resource,
     Result,
@@ -28,7 +25,7 @@ from jobs.models import (
     SkipReason,
     UndecryptableError,
 )
-from jobs.services import alerting, reasons, schedule
+from jobs.services import alerting, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
 from jobs.services.recording import (
     DEFAULT_PAUSE,
@@ -37,6 +34,8 @@ from jobs.services.recording import (
     row_counts,
     settle_from_rows,
 )
+from jobs.services.result_analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
+from jobs.services.result_reading import columns_mapped
 from jobs.zoho.errors import (
     ResultGoneError,
     ZohoError,
@@ -44,7 +43,7 @@ from jobs.zoho.errors import (
     ZohoSignInError,
     ZohoThrottledError,
 )
-from jobs.zoho.result_files import Member, ResultArchive, ResultFileError
+from jobs.zoho.result_files import Member, ResultFileError
 
 logger = logging.getLogger(__name__)
 
@@ -56,40 +55,6 @@ KEEP_TRYING = timedelta(days=7)
 SLOW_RETRY = timedelta(minutes=30)
 # A ZIP that cannot be read may have been cut short on its way.
 READ_ATTEMPTS = 3
-SAMPLES_PER_REASON = 5
-MAX_REASONS_PER_FILE = 500
-MAX_STATUSES = 100
-
-ROW_COUNT_FIELDS = {
-    "added": "added_rows",
-    "updated": "updated_rows",
-    "skipped": "skipped_rows",
-    "unprocessed": "unprocessed_rows",
-}
-
-
-@dataclass
-class Reason:
-    rows: int = 0
-    samples: list[dict[str, object]] = field(default_factory=list)
-
-
-@dataclass
-class FileAnalysis:
-    """What one CSV of a result holds. `statuses`: rows by lower-case STATUS."""
-
-    member: Member
-    columns: Sequence[str] = ()
-    statuses: Counter[str] = field(default_factory=Counter)
-    reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
-    error: str = ""
-
-    def row_counts(self) -> dict[str, int | None]:
-        """The counts as the fields of `RowCountsMixin`; null where the file was not readable."""
-        if self.error:
-            return dict.fromkeys([*ROW_COUNT_FIELDS.values(), "other_rows"])
-        known = {name: self.statuses[status] for status, name in ROW_COUNT_FIELDS.items()}
-        return {**known, "other_rows": self.statuses.total() - sum(known.values())}
 
 
 def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list[int]:
@@ -141,7 +106,7 @@ def fetch(result_id: int) -> None:
                     seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
                 )
             target.seek(0)
-            analyses = analyse(target, job.character_encoding, _columns_mapped(result))
+            analyses = analyse(target, job.character_encoding, columns_mapped(result))
         except ResultGoneError as error:
             _end(result, Result.State.EXPIRED, error_as_json(error))
         except ZohoSignInError as error:
@@ -170,95 +135,6 @@ def fetch(result_id: int) -> None:
                 _keep(result, target, analyses)
             except OSError as error:
                 _try_later(result, _own_error(f"It could not be stored: {error}."), SLOW_RETRY)
-
-
-def analyse(
-    file: BinaryIO, encoding: str = "", mapped_columns: Sequence[str] = ()
-) -> list[FileAnalysis]:
-    """Count rows by STATUS and skip reasons by (code, field) in each CSV of a result ZIP.
-
-    Raises ResultFileError where the ZIP as a whole cannot be read; a CSV that cannot be has its
-    `error` set instead.
-    """
-    analyses = []
-    with ResultArchive(file) as archive:
-        for member in archive.members:
-            analysis = FileAnalysis(member)
-            try:
-                _read_rows(archive, analysis, encoding, mapped_columns)
-            except ResultFileError as error:
-                analysis.error = str(error)[:500]
-                analysis.reasons.clear()
-            analyses.append(analysis)
-    if not analyses:
-        raise ResultFileError("The ZIP file from Zoho holds no CSV file.")
-    return analyses
-
-
-def _read_rows(
-    archive: ResultArchive, analysis: FileAnalysis, encoding: str, mapped_columns: Sequence[str]
-) -> None:
-    reader = archive.rows(analysis.member, encoding=encoding or None, mapped_columns=mapped_columns)
-    analysis.columns = reader.columns
-    for row in reader:
-        known = row.status in analysis.statuses or len(analysis.statuses) < MAX_STATUSES
-        analysis.statuses[row.status if known else "other"] += 1
-        if row.status not in ("skipped", "unprocessed") and not row.errors:
-            continue
-        found = {(error.code, error.column) for error in row.errors} or {(reasons.NO_REASON, "")}
-        for code, column in found:
-            key = (code[:100], column[:255])
-            if key not in analysis.reasons and len(analysis.reasons) >= MAX_REASONS_PER_FILE:
-                key = (reasons.OTHER_REASONS, "")
-            reason = analysis.reasons.setdefault(key, Reason())
-            reason.rows += 1
-            if len(reason.samples) < SAMPLES_PER_REASON:
-                values = [value[:200] for value in row.values]
-                reason.samples.append({"row": row.number, "values": values})
-
-
-def skipped_rows(result: Result) -> Iterator[list[str]]:
-    """The rows that are not in the CRM, header first, each with its reason in words.
-
-    Raises ResultFileError where the kept file cannot be read any more.
-    """
-    files = [file for file in result.files.all() if not file.error]
-    with _archive(result) as archive:
-        header_shown: Sequence[str] | None = None
-        for file in files:
-            reader = archive.rows(
-                archive.members[file.position],
-                encoding=result.job.character_encoding or None,
-                mapped_columns=_columns_mapped(result),
-            )
-            if reader.columns != header_shown:
-                header_shown = reader.columns
-                yield ["File", "Row", *reader.columns, "Status", "Reason", "Zoho's ERRORS"]
-            for row in reader:
-                if row.status in ("skipped", "unprocessed"):
-                    reason = "; ".join(reasons.in_words(e.code, e.column) for e in row.errors)
-                    yield [
-                        file.name,
-                        str(row.number),
-                        *row.values,
-                        row.status,
-                        reason or "Zoho gave no reason",
-                        row.errors_text,
-                    ]
-
-
-def open_member(result: Result, position: int) -> Iterator[bytes]:
-    """The bytes of one CSV of a kept ZIP, exactly as Zoho wrote them, in chunks."""
-    with _archive(result) as archive, archive.open(archive.members[position]) as member:
-        while chunk := member.read(65_536):
-            yield chunk
-
-
-@contextlib.contextmanager
-def _archive(result: Result) -> Iterator[ResultArchive]:
-    """The kept ZIP of a result, open for reading."""
-    with result.archive.open("rb") as stored, ResultArchive(cast(BinaryIO, stored)) as archive:
-        yield archive
 
 
 def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> None:
@@ -343,11 +219,6 @@ def _resource_of(member: Member, resources: Sequence[Resource], members: int) ->
     if len(by_name) == 1:
         return by_name[0]
     return resources[member.index] if len(resources) == members else None
-
-
-def _columns_mapped(result: Result) -> list[str]:
-    mappings = FieldMapping.objects.filter(resource__job_id=result.job_id)
-    return list(mappings.exclude(api_name="").values_list("api_name", flat=True))
 
 
 def _unreadable(result: Result, message: str) -> None:

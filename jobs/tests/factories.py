@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import polling, results
+from jobs.services import polling, result_analysis, results
 from jobs.services.batch import Batch
 from jobs.services.recording import record
 from jobs.zoho.client import Answer
@@ -128,7 +128,7 @@ def make_result(job: BulkWriteJob, files: dict[str, str]) -> Result:
         with ZipFile(file, "w") as archive:
             for name, text in files.items():
                 archive.writestr(name, text)
-        results._keep(result, file, results.analyse(file))
+        results._keep(result, file, result_analysis.analyse(file))
     result.refresh_from_db()
     job.refresh_from_db()
     return result

@@ -18,7 +18,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from jobs.models import JobEvent, Result
-from jobs.services import csv_export, results
+from jobs.services import csv_export, result_reading
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho.result_files import ResultFileError
 
@@ -52,7 +52,7 @@ def result_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponse
     """One CSV of the result, byte for byte as Zoho wrote it."""
     result = _kept(pk)
     file = get_object_or_404(result.files.all(), position=position)
-    chunks = _begun(results.open_member(result, position))
+    chunks = _begun(result_reading.open_member(result, position))
     _note(request, result, file.name)
     return _attachment(chunks, _name(result, file.name))
 
@@ -61,7 +61,7 @@ def result_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponse
 def skipped_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
     """The rows that are not in the CRM, each with its reason in words."""
     result = _kept(pk)
-    rows = _begun(results.skipped_rows(result))
+    rows = _begun(result_reading.skipped_rows(result))
     _note(request, result, "rows that were left out")
     return _attachment(csv_export.stream(rows), _name(result, "left-out-rows.csv"))
 

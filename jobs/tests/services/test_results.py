@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Result, ResultFile, SkipReason
-from jobs.services import alerting, polling, results
+from jobs.services import alerting, polling, result_analysis, result_reading, results
 from jobs.tests.factories import body, completed, make_connection, make_job, observe, resource
 from jobs.tests.stand_in import TOKEN_URL, StandIn, csv_of, error_body, result_url, zip_of
 
@@ -113,7 +113,7 @@ class TestAResultThatIsThere:
         job = ended(added=1, updated=0, skipped=1, total=2)
         zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED, ("X", "unprocessed", "", ""))))
 
-        rows = list(results.skipped_rows(fetch(job)))
+        rows = list(result_reading.skipped_rows(fetch(job)))
 
         assert rows[0] == ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
         assert rows[1][:2] == ["Leads.csv", "2"]
@@ -146,7 +146,7 @@ class TestAResultThatIsThere:
         first = fetch(job)
 
         with io.BytesIO(content) as again:
-            results._keep(late, again, results.analyse(again))
+            results._keep(late, again, result_analysis.analyse(again))
 
         first.refresh_from_db()
         assert kept(first) == content
@@ -239,7 +239,7 @@ class TestTheRowsSettleTheJob:
         assert (bad.added_rows, bad.rows) == (None, None)
         assert "no STATUS and ERRORS columns" in bad.error
         assert "Notes.csv could not be read" in result.warnings[0]
-        assert list(results.skipped_rows(result)) == [
+        assert list(result_reading.skipped_rows(result)) == [
             ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
         ]
 
