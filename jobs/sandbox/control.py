@@ -58,6 +58,8 @@ def _answer(sandbox: "Sandbox", request: Request, order: Any) -> Answer:
             return _upload(sandbox, job_id, 0)
         case "GET", "jobs", job_id, "upload", number if number.isdigit():
             return _upload(sandbox, job_id, int(number))
+        case "PUT", "refusals":
+            return json_answer({"refusals": _refuse(sandbox, order)})
         case "GET" | "PUT" | "POST" | "DELETE", "faults":
             return json_answer(_faults(sandbox, request.method, order))
         case "PUT", "latency":
@@ -130,6 +132,16 @@ def _add_jobs(sandbox: "Sandbox", order: dict[str, Any]) -> dict[str, Any]:
     return {"count": count, "start_id": str(batch.start_id), "ids": ids}
 
 
+def _refuse(sandbox: "Sandbox", orders: Any) -> int:
+    """Have rows refused by a value: ``[{"module", "api_name", "value", "code"}, …]``."""
+    refusals = {
+        (str(one["module"]), str(one["api_name"]), str(one["value"])): str(one["code"])
+        for one in orders
+    }
+    sandbox.imports.crm.refusals = refusals
+    return len(refusals)
+
+
 def _upload(sandbox: "Sandbox", job_id: str, number: int) -> Answer:
     """Return the CSV that was uploaded for a job's first (or that) resource."""
     job = sandbox.store.get(job_id)
@@ -138,7 +150,7 @@ def _upload(sandbox: "Sandbox", job_id: str, number: int) -> Answer:
     resource = job.resources[number]
     name = resource.file_name.encode("ascii", "replace").decode().replace('"', "")
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Answer(200, upload_csv(resource), "text/csv;charset=UTF-8", headers)
+    return Answer(200, upload_csv(resource), "text/csv", headers)
 
 
 def _faults(sandbox: "Sandbox", method: str, order: Any) -> dict[str, Any]:

@@ -27,6 +27,9 @@ class Crm:
     """The organisation's records, as far as bulk write has to know them: ids by unique value."""
 
     next_id: int = 365239700900000001
+    #: Values whose rows are refused whatever they hold, such as those of a blocked record:
+    #: (module, api name, value) -> code of ERRORS.
+    refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
     _records: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     def find(self, module: str, api_name: str, value: str) -> str | None:
@@ -130,6 +133,7 @@ def _errors(
         elif spec.unique:
             holder = crm.find(plan.module_name, name, value)
             code = "DUPLICATE_DATA" if holder not in (None, existing) else None
+        code = code or crm.refusals.get((plan.module_name, name, value))
         if code:
             found.setdefault(code, []).append(plan.header(mapping))
     if plan.operation == "update" and existing is None and not found:

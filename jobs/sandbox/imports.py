@@ -10,6 +10,7 @@ import json
 import re
 import threading
 import zipfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,16 @@ ROWS_PER_SECOND = 70.0
 CALLBACK_TIMEOUT_SECONDS = 5.0
 CREATOR = ("111111000000035795", "Patricia Boyle ")  # the create page prints the blank too
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One resource of a create request: its file, how that is to be read, and its lines."""
+
+    file_name: str
+    content: bytes
+    plan: Plan
+    lines: list[list[str]]
 
 
 class Imports:
@@ -98,8 +109,8 @@ class Imports:
         }
         return json_answer(answer, 201)
 
-    def _plan(self, order: dict[str, Any], resource: Any) -> tuple[str, Plan, list[list[str]]]:
-        """Return file name, plan and lines of one resource, or raise what is wrong with it."""
+    def _plan(self, order: dict[str, Any], resource: Any) -> Sent:
+        """Return what one resource is made of, or raise what is wrong with it."""
         if not isinstance(resource, dict):
             raise ZohoError("INVALID_REQUEST")
         for key in ("type", "module", "file_id"):
@@ -117,26 +128,26 @@ class Imports:
         wanted = resource.get("file_names") or list(files)[:1]
         if len(wanted) != 1 or wanted[0] not in files:
             raise ZohoError("FILE_NOT_FOUND", {"file_names": wanted})
-        columns, lines = read_csv(files[wanted[0]], order.get("character_encoding"))
-        plan = checked_plan(name, order, resource, columns)
-        return wanted[0], plan, lines
+        content = files[wanted[0]]
+        columns, lines = read_csv(content, order.get("character_encoding"))
+        return Sent(wanted[0], content, checked_plan(name, order, resource, columns), lines)
 
     def _job(
         self,
         operation: str,
-        plans: list[tuple[str, Plan, list[list[str]]]],
+        sent: list[Sent],
         callback: dict[str, str] | None,
         order: dict[str, Any],
     ) -> Job:
         now = self._sandbox.clock()
         resources: list[Resource] = []
         parents: Parents = {}
-        for file_name, plan, lines in plans:
-            rows = list(decide(plan, lines[:MAX_ROWS], self.crm, parents))
+        for part in sent:
+            rows = list(decide(part.plan, part.lines[:MAX_ROWS], self.crm, parents))
             parents = _parents(rows) if not resources else parents
-            resources.append(_resource(file_name, plan, rows))
-        total = sum(len(lines) for _, _, lines in plans)
-        too_many = any(len(lines) > MAX_ROWS for _, _, lines in plans)
+            resources.append(_resource(part, rows))
+        total = sum(len(part.lines) for part in sent)
+        too_many = any(len(part.lines) > MAX_ROWS for part in sent)
         return Job(
             self._sandbox.store.new_id(), now, now, operation, CREATOR, tuple(resources),
             _phases(total, failed=too_many), self._sandbox.speed, callback=callback,
@@ -233,15 +244,17 @@ def _parents(rows: list[Row]) -> Parents:
     }
 
 
-def _resource(file_name: str, plan: Plan, rows: list[Row]) -> Resource:
+def _resource(sent: Sent, rows: list[Row]) -> Resource:
+    plan = sent.plan
     return Resource(
         plan.module_name,
         plan.module.id,
-        file_name,
+        sent.file_name,
         tuple(plan.columns),
         tuple(plan.mappings),
         tally_of(rows),
         lambda: iter(rows),
+        uploaded=sent.content,
     )
 
 

@@ -21,7 +21,8 @@ def answer(sandbox: "Sandbox", request: Request) -> Answer:
     if request.segments:
         return _consent(sandbox, request)
     rows = "".join(
-        f"<tr><td><code>{job_id}</code></td><td>{escape(label)}</td></tr>"
+        f"<tr><td><code>{job_id}</code></td><td>{escape(label)}</td>"
+        f"<td><a href='/__sandbox__/jobs/{job_id}/upload'>uploaded file</a></td></tr>"
         for job_id, label, _ in sample_jobs()
     )
     return html_answer(
@@ -34,7 +35,7 @@ def answer(sandbox: "Sandbox", request: Request) -> Answer:
             "<a href='/__sandbox__/samples'>samples</a>, "
             "<a href='/__sandbox__/requests'>requests</a>, "
             "<a href='/__sandbox__/faults'>faults</a>.</p>"
-            f"<table><thead><tr><th>Job id</th><th>Sample</th></tr></thead>{rows}</table>",
+            f"<table><thead><tr><th>Job id</th><th>Sample</th><th></th></tr></thead>{rows}</table>",
         )
     )
 

@@ -48,6 +48,18 @@ def no_rows() -> Iterator[Row]:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an uploaded CSV is written down."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    line_end: str = "\n"
+
+
+PLAIN = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     module: str
     module_id: str
@@ -60,6 +72,9 @@ class Resource:
     result_name: str | None = None
     #: Overrides the code a finished resource shows.
     code: str | None = None
+    dialect: Dialect = PLAIN
+    #: The bytes that were uploaded; what the rows give in the dialect, unless they are kept.
+    uploaded: bytes | None = None
 
     @property
     def result_csv_name(self) -> str:

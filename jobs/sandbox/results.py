@@ -9,7 +9,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 
-from .lives import Job, Resource
+from .lives import PLAIN, Dialect, Job, Resource
 
 RESULT_COLUMNS = ("STATUS", "RECORD_ID", "ERRORS")
 KEPT_COLUMNS = 3
@@ -37,7 +37,10 @@ def result_csv(resource: Resource, *, own_columns: bool = True) -> bytes:
 
 def upload_csv(resource: Resource) -> bytes:
     """Return the CSV as it was uploaded, all columns of it."""
-    return _csv(list(resource.columns), (list(row.values) for row in resource.rows()))
+    if resource.uploaded is not None:
+        return resource.uploaded
+    rows = (list(row.values) for row in resource.rows())
+    return _csv(list(resource.columns), rows, resource.dialect)
 
 
 def result_zip(job: Job, *, own_columns: bool = True) -> bytes:
@@ -59,9 +62,9 @@ def zip_of(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _csv(header: list[str], lines: Iterator[list[str]]) -> bytes:
+def _csv(header: list[str], lines: Iterator[list[str]], dialect: Dialect = PLAIN) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=dialect.delimiter, lineterminator=dialect.line_end)
     writer.writerow(header)
     writer.writerows(lines)
-    return text.getvalue().encode()
+    return text.getvalue().encode(dialect.encoding)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .lives import Job, Phase, Resource
+from .lives import PLAIN, Dialect, Job, Phase, Resource
 from .modules import MODULES
 from .sample_rows import Skip, Upload
 
@@ -47,6 +47,7 @@ class Sample:
             mappings(self.upload, self.extras, self.unmapped),
             self.upload.tally,
             self.upload.rows,
+            dialect=self.upload.dialect,
         )
         return Job(
             self.id,
@@ -58,6 +59,7 @@ class Sample:
             self.phases,
             speed,
             self.has_counts,
+            character_encoding=self.upload.dialect.encoding.upper(),
         )
 
 
@@ -79,11 +81,18 @@ def mappings(
     return tuple(found)
 
 
-def upload(number: int, fields: tuple[tuple[str, str], ...], *skips: Skip, **counts: int) -> Upload:
+def upload(
+    number: int,
+    fields: tuple[tuple[str, str], ...],
+    *skips: Skip,
+    dialect: Dialect = PLAIN,
+    **counts: int,
+) -> Upload:
     """Return an upload whose people and record ids are those of no other sample."""
     return Upload(
         fields,
         skips=skips,
+        dialect=dialect,
         first_number=counts.pop("first_number", number % 100 * 1000),
         first_record_id=365239700000000000 + number * 1000000,
         **counts,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import gcd
 
-from .lives import Row, Tally
+from .lives import PLAIN, Dialect, Row, Tally
 
 
 def _words(*lines: str) -> list[str]:
@@ -143,6 +143,7 @@ class Upload:
     unprocessed: int = 0
     first_number: int = 0
     first_record_id: int = 365239700002000000
+    dialect: Dialect = PLAIN
 
     @property
     def columns(self) -> tuple[str, ...]:

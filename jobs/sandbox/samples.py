@@ -5,7 +5,7 @@ same epoch goes on where it was.
 """
 
 from .documented import ADDED_ID, COMPLETED_ID, IN_PROGRESS_ID, documented_jobs
-from .lives import Job, Phase, Resource
+from .lives import Dialect, Job, Phase, Resource
 from .modules import MODULES
 from .oauth import SAMPLE_CONNECTION
 from .sample_life import (
@@ -172,6 +172,29 @@ SAMPLES: tuple[Sample, ...] = (
             added=2400, unprocessed=540,
         ),
         "insert", LINDQVIST, -6 * HOUR, ended(-6 * HOUR + 70), {},
+    ),
+    # All eight codes, several of them in a row, below headers that hold what parts names in ERRORS.
+    Sample(
+        700120, "Contacts from the accounting", ("accounting",), "Contacts", "Debitoren.csv",
+        upload(
+            700120,
+            columns(
+                "External_Id", "Last_Name", "Email", "Account_Name", "Phone", "Mailing_City",
+                External_Id="No.", Last_Name="Name, last", Email="E-Mail: main",
+                Account_Name="Firm", Mailing_City="City",
+            ),
+            skip(41, "DUPLICATE_DATA-Email"),
+            skip(23, "MANDATORY_NOT_FOUND-Last_Name"),
+            skip(19, "INVALID_DATA-Email"),
+            skip(12, "MANDATORY_NOT_FOUND-Last_Name", "INVALID_DATA-Email,Phone"),
+            skip(9, "NOT_APPROVED-Email"),
+            skip(8, "BLOCKED_RECORD-Email"),
+            skip(6, "CANNOT_PROCESS-Last_Name"),
+            skip(5, "LIMIT_EXCEEDED-Account_Name"),
+            skip(4, "RESOURCE_NOT_FOUND-Account_Name"),
+            added=507, updated=120, unprocessed=6, dialect=Dialect("windows-1250", ";", "\r\n"),
+        ),
+        "upsert", LOADER, -4 * HOUR, ended(-4 * HOUR + 40), by("Email"),
     ),
     # Stays where it is.
     Sample(

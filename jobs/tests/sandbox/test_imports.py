@@ -329,3 +329,22 @@ def test_callbacks_to_other_machines_or_to_nobody_do_no_harm(client, clock):
         created(client, order(file, callback={"url": url, "method": "post"}))
     clock.forward(60)
     assert client.control("GET", "health")["status"] == "ok"
+
+
+def test_the_uploaded_bytes_are_kept_as_they_were(client):
+    raw = '\ufeffLast_Name;Company\r\n"Novák; Jr";Altair\r\n'.encode()
+    mappings = [{"api_name": "Last_Name", "index": 0}, {"api_name": "Company", "index": 1}]
+    job_id = created(client, order(file_id(client, zipped(leads=raw)), mappings))
+
+    assert client.get(f"/__sandbox__/jobs/{job_id}/upload").content == raw
+
+
+def test_a_row_is_refused_by_the_value_that_was_named(client, clock):
+    refusal = {"module": "Leads", "api_name": "Company", "value": "Altair"}
+    client.control("PUT", "refusals", [refusal | {"code": "BLOCKED_RECORD"}])
+    job_id = created(client, order(file_id(client, zipped(leads=LEADS))))
+    clock.forward(30)
+
+    [rows] = result(client, client.job(job_id)).values()
+    assert (rows[0]["STATUS"], rows[0]["ERRORS"]) == ("skipped", "BLOCKED_RECORD-Company")
+    assert "BLOCKED_RECORD" not in "".join(row["ERRORS"] for row in rows[1:])

@@ -197,10 +197,25 @@ def test_results_agree_with_counts(client, clock, job_id):
         assert len(set(written)) == len(written)
         for row in rows:
             assert bool(row["ERRORS"]) == (row["STATUS"] == "skipped")
-            for part in filter(None, row["ERRORS"].split(":")):
+            # Headers hold colons too: a code after one is what parts two errors.
+            for part in filter(None, re.split(r":(?=[A-Z_]+-)", row["ERRORS"])):
                 code, _, columns = part.partition("-")
                 assert code in ROW_CODES
                 assert columns
+
+
+def test_the_upload_of_a_sample_is_written_in_its_dialect(client):
+    path = f"/__sandbox__/jobs/{PREFIX}120/upload"
+    header, first, *_ = client.get(path).content.split(b"\r\n")
+    assert header.decode("cp1250") == "No.;Name, last;E-Mail: main;Firm;Phone;City"
+    assert first.count(b";") == 5
+    assert client.job(f"{PREFIX}120")["character_encoding"] == "WINDOWS-1250"
+
+
+def test_one_sample_holds_all_documented_codes():
+    rows = JOBS[f"{PREFIX}120"].resources[0].rows()
+    codes = {code for row in rows for code in re.findall(r"(?:^|:)([A-Z_]+)-", row.errors)}
+    assert codes == ROW_CODES
 
 
 def test_the_documented_result_has_100_skipped_rows(client):
