@@ -31,6 +31,26 @@ _RELATIVE = re.compile(
     rf"/?[A-Za-z0-9._~%!$&'()*+,;=@-][A-Za-z0-9._~%!$&'()*+,;=@/-]*({_QUERY})?", re.ASCII
 )
 _DOT_SEGMENT = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+_ORGANISATION = re.compile(r"/crm/org([0-9]{1,20})/", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
+
+# What Zoho CRM's own pages call a module that the API names. A custom module's page bears a number
+# that its API name does not tell.
+_TABS: Mapping[str, str] = MappingProxyType(
+    {
+        name: name
+        for name in (
+            *("Leads", "Contacts", "Accounts", "Campaigns", "Products", "Vendors", "Quotes"),
+            *("Invoices", "Cases", "Solutions", "Tasks", "Events", "Calls"),
+        )
+    }
+    | {
+        "Deals": "Potentials",
+        "Sales_Orders": "SalesOrders",
+        "Purchase_Orders": "PurchaseOrders",
+        "Price_Books": "PriceBooks",
+    }
+)
 
 
 class Address(NamedTuple):
@@ -185,6 +205,21 @@ class Region:
             )
         return [str(address)]
 
+    def record_url(self, module: str, record_id: str, organisation: str) -> str | None:
+        """The page of a record in Zoho CRM; None where its address cannot be known.
+
+        ``module`` is its API name, ``organisation`` the number in a download address
+        (`organisation_in`). Known are the standard modules of production orgs in Zoho's own data
+        centres, their addresses as seen in the browser; Zoho documents none.
+        """
+        tab = _TABS.get(module)
+        if tab is None or self.key == CUSTOM or self.environment != "production":
+            return None
+        if not _DIGITS.fullmatch(record_id) or not _DIGITS.fullmatch(organisation):
+            return None
+        host = f"crm.{self.accounts_url.partition('://accounts.')[2]}"
+        return f"https://{host}/crm/org{organisation}/tab/{tab}/{record_id}"
+
     def with_api_domain(self, api_domain: str) -> "Region":
         """This region with the API host that a token answer names in ``api_domain``.
 
@@ -246,6 +281,12 @@ def region_for(
         confirmed=center.confirmed,
         domains=center.domains,
     )
+
+
+def organisation_in(download_url: str) -> str:
+    """The number of the org in a result's download address; "" where it bears none."""
+    found = _ORGANISATION.search(download_url)
+    return found[1] if found else ""
 
 
 def _own_address(url: str, what: str) -> str:
