@@ -159,6 +159,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "tidy-up": {
+        "task": "jobs.tasks.tidy_up",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
 
@@ -169,6 +174,12 @@ ZOHO_REQUEST_TIMEOUT_SECONDS = env.float("ZOHO_REQUEST_TIMEOUT_SECONDS", 20.0)
 ZOHO_DOWNLOAD_TIMEOUT_SECONDS = env.float("ZOHO_DOWNLOAD_TIMEOUT_SECONDS", 120.0)
 ZOHO_PROXY_URL = env.str("ZOHO_PROXY_URL", "")
 MAX_RESULT_MEGABYTES = env.int("MAX_RESULT_MEGABYTES", 200)
+RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", 0)
+if not 0 <= RESULT_RETENTION_DAYS <= 36_500:
+    raise ImproperlyConfigured(
+        "RESULT_RETENTION_DAYS must be a number of days from 0 (results are kept until somebody "
+        "deletes them) to 36500."
+    )
 
 # --- Mail -------------------------------------------------------------------------------------
 

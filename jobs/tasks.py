@@ -11,12 +11,14 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services import alerting, polling, results
+from jobs.services import alerting, polling, results, retention
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.
 POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
 # The schedule asks for the same a few seconds later anyway.
 FOLLOW_UP_EXPIRES_SECONDS = 10
+# The schedule asks for the same an hour later anyway.
+TIDY_UP_EXPIRES_SECONDS = 600
 
 
 @signals.beat_init.connect
@@ -76,3 +78,10 @@ def fetch_result(result_id: int) -> None:
 def deliver_alerts() -> None:
     """Send the alerts that are due."""
     alerting.deliver_due()
+
+
+@shared_task
+def tidy_up() -> None:
+    """Delete what is to be kept no longer, in short runs, so that polling gets its turn."""
+    if retention.tidy_up(timezone.now()):
+        tidy_up.apply_async(expires=TIDY_UP_EXPIRES_SECONDS)

@@ -10,6 +10,7 @@ from jobs.views import (
     job_list,
     job_page,
     overview,
+    result_care,
     track,
 )
 
@@ -28,6 +29,8 @@ urlpatterns = [
     path("jobs/<int:pk>/result.zip", downloads.result_zip, name="result_zip"),
     path("jobs/<int:pk>/result/<int:position>.csv", downloads.result_csv, name="result_csv"),
     path("jobs/<int:pk>/skipped.csv", downloads.skipped_csv, name="skipped_csv"),
+    path("jobs/<int:pk>/result/delete/", result_care.result_delete, name="result_delete"),
+    path("jobs/<int:pk>/pin/", result_care.pin, name="pin"),
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:pk>/retry/", alerts.alert_retry, name="alert_retry"),
     path("alerts/test-mail/", alerts.test_mail, name="test_mail"),

@@ -6,7 +6,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from jobs.models.job import BulkWriteJob, Resource
 
@@ -32,6 +32,19 @@ class ResultQuerySet(models.QuerySet["Result"]):
             state=Result.State.PENDING,
             next_attempt_at__lte=now,
         ).order_by("next_attempt_at")
+
+    def kept_since(self, moment: datetime) -> Self:
+        """Results of which our copy was made at `moment` or before, the oldest first."""
+        return self.filter(state=Result.State.ARCHIVED, fetched_at__lte=moment).order_by(
+            "fetched_at", "pk"
+        )
+
+    def deleted_with_leftovers(self) -> Self:
+        """Deleted results that may still have files in the storage."""
+        attached = OriginalFile.objects.filter(file__result=OuterRef("pk"))
+        return self.filter(Exists(attached) | ~Q(archive=""), state=Result.State.DELETED).order_by(
+            "deleted_at", "pk"
+        )
 
 
 def archive_path(result: "Result", file_name: str) -> str:

@@ -54,6 +54,7 @@ RESULT_LOOKS = {
     Result.State.EXPIRED: ("warn", "clock"),
     Result.State.REFUSED: ("bad", "ban"),
     Result.State.FAILED: ("bad", "circle-x"),
+    Result.State.DELETED: ("neutral", "trash-2"),
 }
 MESSAGE_TONES = {
     "debug": "neutral",

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, Result, Snapshot
-from jobs.services import job_story, polling
+from jobs.services import job_story, polling, retention
 from jobs.views.requests import HtmxHttpRequest
 
 SNAPSHOTS_SHOWN = 20
@@ -41,9 +41,14 @@ def refresh(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(BulkWriteJob, pk=pk)
     polling.make_due([job], actor=request.user)
     messages.success(request, "Zoho is being asked about this job now.")
+    return after_change(request, pk)
+
+
+def after_change(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Where a form on the page leads: the live part as it is now, or the page without htmx."""
+    job = BulkWriteJob.objects.select_related("connection", "tracked_by").get(pk=pk)
     if not request.htmx:
         return redirect(job)
-    job = BulkWriteJob.objects.select_related("connection", "tracked_by").get(pk=pk)
     return render(request, "jobs/_job_live.html", _context(job) | {"was_refreshed": True})
 
 
@@ -78,6 +83,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "job": job,
         "result": result,
         "result_files": list(result.files.all()) if result else [],
+        "lifetime": retention.lifetime(job, result, timezone.now()),
         "awaits_result": result is None and job.has_ended and poll_state == "active",
         "has_rows_left_out": bool(
             result

@@ -7,7 +7,7 @@ nowhere, so ``Region.resolve_download`` gives several addresses, tried in turn.
 import contextlib
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Protocol
 
 import requests
@@ -28,6 +28,8 @@ from jobs.zoho.errors import (
 )
 from jobs.zoho.regions import Region, parse_address
 
+# From the job's end on; source: Zoho's OpenAPI 3.1 description of the v8 Bulk Write API.
+RESULT_KEPT_FOR = timedelta(days=7)
 MOST_REDIRECTS = 3
 MAX_ERROR_BYTES = 65_536
 _NO_FILE_TYPES = ("json", "text/html", "xml")

@@ -39,6 +39,7 @@ os.environ |= {
     "ENCRYPTION_KEYS": "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",
     "LOG_LEVEL": "INFO",
     "REDIS_URL": "",
+    "RESULT_RETENTION_DAYS": "0",
     "SECRET_KEY": "tests-only-" + "0" * 50,
     "SITE_URL": "http://testserver",
     "TIME_ZONE": "UTC",
