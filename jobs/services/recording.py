@@ -85,7 +85,7 @@ def _is_late(job: BulkWriteJob, answer: Answer, now: datetime) -> bool:
 
 
 def row_counts(result: Result) -> Counts | None:
-    """The counts of an archived result's rows; None where its files could not be read."""
+    """The counts of a result's rows; None where its files could not be read."""
     if result.added_rows is None:
         return None
     known = (result.added_rows, result.updated_rows, result.skipped_rows)
@@ -408,7 +408,8 @@ def _rows_known(job: BulkWriteJob) -> Counts | None:
     """The rows of the job's result file, where a terminal state changes after it was read."""
     if not job.has_ended:
         return None
-    result = Result.objects.filter(job=job, state=Result.State.ARCHIVED).first()
+    read = (Result.State.ARCHIVED, Result.State.DELETED)
+    result = Result.objects.filter(job=job, state__in=read).first()
     return row_counts(result) if result is not None else None
 
 

@@ -36,6 +36,7 @@ from jobs.services.recording import (
 )
 from jobs.services.result_analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
 from jobs.services.result_reading import columns_mapped
+from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
     ResultGoneError,
     ZohoError,
@@ -51,10 +52,20 @@ LEASE = timedelta(minutes=6)
 # Downloads can be slow: they must leave a worker process for polling.
 AT_A_TIME = 1
 # Zoho keeps a result for seven days, so there is time to wait for better weather.
-KEEP_TRYING = timedelta(days=7)
+KEEP_TRYING = RESULT_KEPT_FOR
 SLOW_RETRY = timedelta(minutes=30)
 # A ZIP that cannot be read may have been cut short on its way.
 READ_ATTEMPTS = 3
+
+UNREAD = "It could not be read."
+LATE = (
+    "Zoho keeps a result for seven days, and these have passed. Once the cause is gone, "
+    "“Refresh now” tries again."
+)
+MAKE_ROOM = (
+    "Make room on the disks of DATA_DIR and of the folder for temporary files, and let this "
+    "product write there. It is then fetched by itself."
+)
 
 
 def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list[int]:
@@ -82,59 +93,73 @@ def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list
 def fetch(result_id: int) -> None:
     """Fetch a claimed result, keep it, and store what is in it.
 
-    What can pass (no answer, throttling, a sign-in that is needed) is tried again for as long as
-    Zoho keeps the file; what cannot is noted on the result.
+    What can pass (no answer, throttling, a sign-in that is needed, a full disk) is tried again for
+    as long as Zoho keeps the file; what cannot is noted on the result.
     """
     result = Result.objects.select_related("job__connection").get(pk=result_id)
     if result.state != Result.State.PENDING:
         return
-    job = result.job
     result.attempts += 1
     # Noted before anything can go wrong, so that even what ends this process is counted.
     result.save(update_fields=["attempts"])
-    if timezone.now() - (job.ended_at or timezone.now()) >= KEEP_TRYING and result.attempts > 1:
-        _end(result, Result.State.FAILED, result.error or _own_error("It could not be read."))
+    ended_at = result.job.ended_at or timezone.now()
+    if timezone.now() - ended_at >= KEEP_TRYING and result.attempts > 1:
+        _end(
+            result, Result.State.FAILED, (result.error or _own_error(UNREAD)) | {"resolution": LATE}
+        )
+    else:
+        _fetch(result)
+    _delete_leftovers(result)
+
+
+def _fetch(result: Result) -> None:
+    try:
+        opened = open_client(result.job.connection)
+    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+        _try_later(result, _own_error(str(error)), SLOW_RETRY)
         return
-    with tempfile.TemporaryFile() as file:
-        target = cast(BinaryIO, file)
-        try:
-            with open_client(job.connection) as client:
-                client.download(
-                    job.download_url,
-                    target,
-                    max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
-                    seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
-                )
-            target.seek(0)
-            analyses = analyse(target, job.character_encoding, columns_mapped(result))
-        except ResultGoneError as error:
-            _end(result, Result.State.EXPIRED, error_as_json(error))
-        except ZohoSignInError as error:
-            _try_later(result, error_as_json(error), SLOW_RETRY)
-        except ZohoRejectedError as error:
-            _end(result, Result.State.REFUSED, error_as_json(error))
-        except ZohoThrottledError as error:
-            pause = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
-            hold_back(job.connection, timezone.now() + pause)
-            _try_later(result, error_as_json(error), pause)
-        except ZohoError as error:
-            wait = schedule.seconds_to_retry(result.attempts)
-            _try_later(result, error_as_json(error), timedelta(seconds=wait))
-        except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-            _try_later(result, _own_error(str(error)), SLOW_RETRY)
-        except ResultFileError as error:
-            _unreadable(result, str(error))
-        except OSError as error:
-            _try_later(result, _own_error(f"It could not be stored: {error}."), SLOW_RETRY)
-        except Exception:
-            # Whatever a file does to its reader, the next ones wait for their turn.
-            logger.exception("Result of job %s could not be read", job.zoho_job_id)
-            _unreadable(result, "The result file could not be read.")
-        else:
-            try:
-                _keep(result, target, analyses)
-            except OSError as error:
-                _try_later(result, _own_error(f"It could not be stored: {error}."), SLOW_RETRY)
+    try:
+        # On a full disk closing the file fails as well, so that too happens within the `try`.
+        with opened as client, tempfile.TemporaryFile() as file:
+            target = cast(BinaryIO, file)
+            client.download(
+                result.job.download_url,
+                target,
+                max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
+                seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
+            )
+            _keep(result, target, _analyses(result, target))
+    except ResultGoneError as error:
+        _end(result, Result.State.EXPIRED, error_as_json(error))
+    except ZohoSignInError as error:
+        _try_later(result, error_as_json(error), SLOW_RETRY)
+    except ZohoRejectedError as error:
+        _end(result, Result.State.REFUSED, error_as_json(error))
+    except ZohoThrottledError as error:
+        pause = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
+        hold_back(result.job.connection, timezone.now() + pause)
+        _try_later(result, error_as_json(error), pause)
+    except ZohoError as error:
+        wait = schedule.seconds_to_retry(result.attempts)
+        _try_later(result, error_as_json(error), timedelta(seconds=wait))
+    except ResultFileError as error:
+        _unreadable(result, str(error))
+    except OSError as error:
+        logger.warning("Result of job %s could not be stored: %s", result.job, error)
+        message = f"It could not be stored here: {error.strerror or error}."
+        _try_later(result, _own_error(message, MAKE_ROOM), SLOW_RETRY)
+
+
+def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
+    file.seek(0)
+    try:
+        return analyse(file, result.job.character_encoding, columns_mapped(result))
+    except (ResultFileError, OSError):
+        raise
+    except Exception as error:
+        # Whatever a file does to its reader, the next ones wait for their turn.
+        logger.exception("Result of job %s could not be read", result.job)
+        raise ResultFileError("The result file could not be read.") from error
 
 
 def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> None:
@@ -142,10 +167,15 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
     digest = hashlib.file_digest(cast(BufferedIOBase, file), "sha256").hexdigest()
     size = file.tell()
     file.seek(0)
+    # Under a name of its own: what another worker has kept meanwhile stays as it is.
     name = result.archive.field.generate_filename(result, "")
     storage = result.archive.storage
-    # Under a name of its own: what another worker has kept meanwhile stays as it is.
-    kept_as = storage.save(name, File(file))
+    try:
+        kept_as = storage.save(name, File(file))
+    except OSError:
+        # As much of it as there was room for.
+        storage.delete(name)
+        raise
     with transaction.atomic():
         # The job before its result, as in `recording`: the other way round they could deadlock.
         BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
@@ -161,17 +191,25 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
         if counts is not None:
             settle_from_rows(result, counts)
         _end(result, Result.State.ARCHIVED, None)
-    _delete_leftovers(result)
     logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
 
 
 def _delete_leftovers(result: Result) -> None:
     """Delete copies that a crash left without their row. Only the kept one can be wanted now."""
-    folder, _, kept = str(result.archive.name).rpartition("/")
+    result.refresh_from_db(fields=["state", "archive"])
+    if result.state == Result.State.PENDING:
+        return
     storage = result.archive.storage
-    for name in storage.listdir(folder)[1]:
-        if name != kept and name.startswith(f"{result.job.zoho_job_id}-"):
-            storage.delete(f"{folder}/{name}")
+    folder = result.archive.field.generate_filename(result, "").rpartition("/")[0]
+    try:
+        for name in storage.listdir(folder)[1]:
+            path = f"{folder}/{name}"
+            if path != result.archive.name and name.startswith(f"{result.job.zoho_job_id}-"):
+                storage.delete(path)
+    except FileNotFoundError:
+        pass  # no result of any such job was ever kept
+    except OSError as error:
+        logger.warning("Copies left of job %s could not be deleted: %s", result.job, error)
 
 
 def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
@@ -230,15 +268,17 @@ def _unreadable(result: Result, message: str) -> None:
 
 
 def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> None:
-    result.error = error
-    result.next_attempt_at = timezone.now() + wait
-    result.lease_until = None
-    result.save(update_fields=["attempts", "error", "next_attempt_at", "lease_until"])
+    # Only what is still to be fetched: another worker may have kept it meanwhile.
+    Result.objects.filter(pk=result.pk, state=Result.State.PENDING).update(
+        error=error, next_attempt_at=timezone.now() + wait, lease_until=None
+    )
 
 
 @transaction.atomic
 def _end(result: Result, state: Result.State, error: dict[str, object] | None) -> None:
     BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
+    if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
+        return
     result.state, result.error = state, error
     result.next_attempt_at = result.lease_until = None
     result.save()
