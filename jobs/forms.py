@@ -27,8 +27,31 @@ SORTS = {
 DEFAULT_SORT = "-registered"
 
 
-class JobFilterForm(forms.Form):
-    """What the address of the job list asks for. What makes no sense is left out and named."""
+class AddressForm(forms.Form):
+    """What an address asks for. What makes no sense is left out and named in `ignored`."""
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.ignored: list[str] = []
+
+    def known(self, name: str, known: Sequence[str]) -> str:
+        """The value of a field if it is among the known ones, else "", and it is ignored."""
+        asked = self.cleaned_data[name]
+        self.ignore_unknown(name, {asked} - {"", *known})
+        return asked if asked in known else ""
+
+    def ignore_unknown(self, name: str, values: set[Any]) -> None:
+        self.ignored.extend(f"{name} “{str(value)[:60]}”" for value in sorted(values, key=str))
+
+    def ignore_errors(self) -> None:
+        """Check all fields, and ignore those whose values are no such thing."""
+        self.full_clean()
+        for name in self.errors:
+            self.ignored.append(f"{self[name].label.lower()} “{self.data.get(name, '')[:60]}”")
+
+
+class JobFilterForm(AddressForm):
+    """What the address of the job list asks for."""
 
     q = forms.CharField(required=False, max_length=200, label="Search")
     outcome = forms.Field(required=False, widget=forms.MultipleHiddenInput)
@@ -43,46 +66,35 @@ class JobFilterForm(forms.Form):
     def __init__(self, data: Any, *, connection_names: Sequence[str]) -> None:
         super().__init__(data)
         self.connection_names = connection_names
-        self.ignored: list[str] = []
 
     def clean_outcome(self) -> list[str]:
         asked = self.cleaned_data["outcome"] or []
-        self._ignore_unknown("outcome", set(asked) - set(Outcome.values))
+        self.ignore_unknown("outcome", set(asked) - set(Outcome.values))
         return [value for value in Outcome.values if value in asked]
 
     def clean_attention(self) -> bool:
         asked = self.cleaned_data["attention"]
-        self._ignore_unknown("attention", {asked} - {None, "", "0", "1"})
+        self.ignore_unknown("attention", {asked} - {None, "", "0", "1"})
         return asked == "1"
 
     def clean_connection(self) -> str:
-        return self._known("connection", self.connection_names)
+        return self.known("connection", self.connection_names)
 
     def clean_operation(self) -> str:
-        return self._known("operation", OPERATIONS)
+        return self.known("operation", OPERATIONS)
 
     def clean_sort(self) -> str:
         asked = self.cleaned_data["sort"]
         if asked and asked.removeprefix("-") not in SORTS:
-            self._ignore_unknown("sort", {asked})
+            self.ignore_unknown("sort", {asked})
             return DEFAULT_SORT
         return asked or DEFAULT_SORT
 
     def read(self) -> dict[str, Any]:
         """The filters that make sense; `ignored` names the rest."""
-        self.full_clean()
-        for name in self.errors:
-            self.ignored.append(f"{self[name].label.lower()} “{self.data.get(name, '')[:60]}”")
+        self.ignore_errors()
         empty = {"q": "", "module": "", "since": None, "until": None, "sort": DEFAULT_SORT}
         return empty | {"connection": "", "operation": ""} | self.cleaned_data
-
-    def _known(self, name: str, known: Sequence[str]) -> str:
-        asked = self.cleaned_data[name]
-        self._ignore_unknown(name, {asked} - {"", *known})
-        return asked if asked in known else ""
-
-    def _ignore_unknown(self, name: str, values: set[Any]) -> None:
-        self.ignored.extend(f"{name} “{str(value)[:60]}”" for value in sorted(values, key=str))
 
 
 class TrackForm(forms.Form):

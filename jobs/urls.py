@@ -11,6 +11,7 @@ from jobs.views import (
     job_page,
     overview,
     result_care,
+    result_rows,
     track,
 )
 
@@ -29,6 +30,9 @@ urlpatterns = [
     path("jobs/<int:pk>/result.zip", downloads.result_zip, name="result_zip"),
     path("jobs/<int:pk>/result/<int:position>.csv", downloads.result_csv, name="result_csv"),
     path("jobs/<int:pk>/skipped.csv", downloads.skipped_csv, name="skipped_csv"),
+    path("jobs/<int:pk>/rows/", result_rows.rows, name="rows"),
+    path("jobs/<int:pk>/rows.csv", downloads.rows_csv, name="rows_csv"),
+    path("jobs/<int:pk>/summary.csv", downloads.summary_csv, name="summary_csv"),
     path("jobs/<int:pk>/result/delete/", result_care.result_delete, name="result_delete"),
     path("jobs/<int:pk>/pin/", result_care.pin, name="pin"),
     path("alerts/", alerts.alert_list, name="alerts"),

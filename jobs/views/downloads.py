@@ -1,14 +1,14 @@
 """Our own copies of result files, handed out to who is signed in."""
 
 import re
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 
 from django.http import (
     FileResponse,
     Http404,
+    HttpResponseBadRequest,
     HttpResponseBase,
     StreamingHttpResponse,
 )
@@ -18,13 +18,16 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from jobs.models import JobEvent, Result
-from jobs.services import csv_export, result_reading
+from jobs.row_forms import RowFilterForm
+from jobs.services import csv_export, result_tables
+from jobs.services.result_reading import NotKeptError, RowFilter
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho.result_files import ResultFileError
 
 T = TypeVar("T")
 
 NOT_KEPT = "This result file is not kept here."
+LEFT_OUT_ROWS = RowFilter(status="left_out")
 LONGEST_NAME = 120
 _UNSAFE = re.compile(r"[^\w.()\- ]+")
 
@@ -49,26 +52,63 @@ def result_zip(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def result_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponseBase:
-    """One CSV of the result, byte for byte as Zoho wrote it."""
+    """One CSV of the result with all its rows and columns, safe to open in a spreadsheet."""
     result = _kept(pk)
     file = get_object_or_404(result.files.all(), position=position)
-    chunks = _begun(result_reading.open_member(result, position))
-    _note(request, result, file.name)
-    return _attachment(chunks, _name(result, file.name))
+    return _table(request, result, file.name, file.name, result_tables.whole_file(result, file))
+
+
+@require_safe
+def rows_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
+    """The rows that the address asks for, as the rows page does; of all files if it names none."""
+    result = _kept(pk)
+    files = list(result.files.all())
+    form = RowFilterForm(request.GET, files=files)
+    file, wanted = form.read()
+    if form.ignored:
+        # A page can say what it left out; a file with other rows than asked for could not.
+        return HttpResponseBadRequest(
+            f"This part of the address makes no sense: {', '.join(form.ignored)}.\n",
+            content_type="text/plain; charset=utf-8",
+        )
+    table = result_tables.rows(result, [file] if file else files, wanted)
+    what = f"{wanted}{f' of {file.name}' if file else ''}"
+    parts = filter(None, (file.name if file else "", wanted.status, wanted.code, wanted.field))
+    return _table(request, result, what, "-".join((*parts, "rows")), table)
 
 
 @require_safe
 def skipped_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
-    """The rows that are not in the CRM, each with its reason in words."""
+    """The rows that are not in the CRM, of all files, each with its reason in words."""
     result = _kept(pk)
-    rows = _begun(result_reading.skipped_rows(result))
-    _note(request, result, "rows that were left out")
-    return _attachment(csv_export.stream(rows), _name(result, "left-out-rows.csv"))
+    table = result_tables.rows(result, list(result.files.all()), LEFT_OUT_ROWS)
+    return _table(request, result, str(LEFT_OUT_ROWS), "left-out-rows", table)
+
+
+@require_safe
+def summary_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
+    """The figures of a result and its skip reasons; also of one whose copy was deleted."""
+    result = get_object_or_404(Result.objects.select_related("job"), job=pk)
+    if not result.files.exists():
+        raise Http404(NOT_KEPT)
+    return _table(request, result, "the summary", "summary", result_tables.figures(result))
+
+
+def _table(
+    request: HtmxHttpRequest, result: Result, what: str, name: str, rows: Iterator[Sequence[str]]
+) -> HttpResponseBase:
+    """A table as a CSV, noted by `what` it was; only looked for if the request is a HEAD."""
+    content: Iterable[bytes] = ()
+    if request.method == "GET":
+        content = csv_export.stream(_begun(rows))
+        _note(request, result, what)
+    return _attachment(content, _name(result, f"{name.removesuffix('.csv')}.csv"))
 
 
 def _kept(job_pk: int) -> Result:
     result = get_object_or_404(Result.objects.select_related("job"), job=job_pk)
-    if not result.is_archived:
+    stored = result.archive
+    if not result.is_archived or not stored or not stored.storage.exists(str(stored.name)):
         raise Http404(NOT_KEPT)
     return result
 
@@ -77,7 +117,7 @@ def _begun(items: Iterator[T]) -> Iterable[T]:
     """The items, the first of them read already: what is not there shows before the answer."""
     try:
         first = next(items, None)
-    except (OSError, IndexError, ResultFileError, zipfile.BadZipFile) as error:
+    except (NotKeptError, ResultFileError) as error:
         raise Http404(NOT_KEPT) from error
     return chain([] if first is None else [first], items)
 
