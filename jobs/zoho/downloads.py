@@ -19,10 +19,10 @@ from jobs.zoho.errors import (
     TooLargeError,
     UnsafeUrlError,
     ZohoError,
-    ZohoRejectedError,
     ZohoSignInError,
     ZohoThrottledError,
     ZohoUnavailableError,
+    clean_text,
     describe,
     from_answer,
 )
@@ -32,6 +32,7 @@ from jobs.zoho.regions import Region, parse_address
 RESULT_KEPT_FOR = timedelta(days=7)
 MOST_REDIRECTS = 3
 MAX_ERROR_BYTES = 65_536
+PERMISSION_CODES = frozenset({"NO_PERMISSION", "AUTHORIZATION_FAILED"})
 _NO_FILE_TYPES = ("json", "text/html", "xml")
 
 
@@ -108,7 +109,8 @@ class Downloader:
         address = parse_address(location)
         if address is None or not self._region.may_receive_token(location):
             raise UnsafeUrlError(
-                "Redirect refused: the result is said to be on a host that is not the connection's."
+                "Redirect refused: the result is said to be at an address that is not one of this "
+                f"connection's hosts: {clean_text(ascii(location), 200)}"
             )
         if hops > MOST_REDIRECTS:
             raise ZohoUnavailableError("Redirect refused: the download leads in circles.")
@@ -160,9 +162,7 @@ def _copy(stream: wire.Stream, target: BinaryIO, start: int, max_bytes: int, tok
     try:
         for chunk in stream.chunks():
             if not written and _is_error_body(chunk):
-                raise from_answer(
-                    stream.status, stream.headers, chunk, now=datetime.now(UTC), secrets=(token,)
-                )
+                raise _judged(stream, chunk, token)
             target.write(chunk)
             written += len(chunk)
     except wire.TooManyBytesError as exc:
@@ -173,8 +173,40 @@ def _copy(stream: wire.Stream, target: BinaryIO, start: int, max_bytes: int, tok
 
 
 def _is_error_body(chunk: bytes) -> bool:
-    """Whether the start of a "file" is a JSON object or a page: a ZIP starts with PK."""
-    return chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"<")
+    """Whether the start of a "file" is an error's text or a page: a ZIP starts with PK."""
+    start = chunk.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start[:1] in (b"{", b"[", b"<") or (start[:2] != b"PK" and _names_dead_link(start))
+
+
+def _names_dead_link(body: bytes) -> bool:
+    """Whether a body has the words that the download servers use of a link that has expired."""
+    return b"link not valid" in body[:MAX_ERROR_BYTES].lower()
+
+
+def _judged(stream: wire.Stream, body: bytes, token: str) -> ZohoError:
+    """The error that an answer in place of a file stands for."""
+    error = from_answer(
+        stream.status, stream.headers, body, now=datetime.now(UTC), secrets=(token,)
+    )
+    if isinstance(error, ResultGoneError | ZohoThrottledError | ZohoSignInError):
+        return error
+    if isinstance(error, MalformedAnswerError) and _names_dead_link(body):
+        # Said in a page or as plain text, in place of the JSON that `from_answer` reads.
+        return _gone("Link not valid", "LINK_NOT_VALID", error)
+    if error.http_status in (404, 410):
+        message = f"The result is not available at its address (HTTP {error.http_status})."
+        return _gone(message, error.code, error)
+    return error
+
+
+def _gone(message: str, code: str | None, error: ZohoError) -> ResultGoneError:
+    return ResultGoneError(
+        message,
+        code=code,
+        http_status=error.http_status,
+        resolution=describe("LINK_NOT_VALID").resolution,
+        excerpt=error.excerpt,
+    )
 
 
 def _refusal(stream: wire.Stream, token: str) -> ZohoError:
@@ -184,20 +216,7 @@ def _refusal(stream: wire.Stream, token: str) -> ZohoError:
             body += chunk
             if len(body) >= MAX_ERROR_BYTES:
                 break
-    error = from_answer(
-        stream.status, stream.headers, body, now=datetime.now(UTC), secrets=(token,)
-    )
-    if isinstance(error, ResultGoneError | ZohoThrottledError | ZohoSignInError):
-        return error
-    if stream.status in (404, 410):
-        return ResultGoneError(
-            f"The result is not available at its address (HTTP {stream.status}).",
-            code=error.code,
-            http_status=stream.status,
-            resolution=describe("LINK_NOT_VALID").resolution,
-            excerpt=error.excerpt,
-        )
-    return error
+    return _judged(stream, body, token)
 
 
 def _too_large(max_bytes: int) -> TooLargeError:
@@ -209,9 +228,16 @@ def _verdict(failures: list[ZohoError]) -> ZohoError:
 
     One that could not answer may still hold the file, so the result counts as gone only if
     all of them said no; a sign-in that fails at the API's own host is the connection's trouble.
+    An address that is unknown to one host says less than the refusal of the other.
     """
-    for kind in (ZohoUnavailableError, ZohoSignInError, ResultGoneError, ZohoRejectedError):
+    for kind in (ZohoUnavailableError, ZohoSignInError):
         for failure in failures:
             if isinstance(failure, kind):
                 return failure
-    return failures[-1]
+    return min(failures, key=_rank)
+
+
+def _rank(failure: ZohoError) -> int:
+    if isinstance(failure, ResultGoneError):
+        return 0 if failure.code == "LINK_NOT_VALID" else 2
+    return 1 if failure.code in PERMISSION_CODES else 3

@@ -30,7 +30,11 @@ _ABSOLUTE = re.compile(
 _RELATIVE = re.compile(
     rf"/?[A-Za-z0-9._~%!$&'()*+,;=@-][A-Za-z0-9._~%!$&'()*+,;=@/-]*({_QUERY})?", re.ASCII
 )
-_DOT_SEGMENT = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+# Dot segments, and what turns into one, into a slash, a backslash or a control character once
+# somebody on the way decodes it, however often.
+_ODD_PATH = re.compile(
+    r"(^|/)\.{1,2}(/|$)|%(25)*(2e|2f|5c|7f|[01][0-9a-f])", re.IGNORECASE | re.ASCII
+)
 _ORGANISATION = re.compile(r"/crm/org([0-9]{1,20})/", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
@@ -85,7 +89,7 @@ def parse_address(url: str) -> Address | None:
         return None
     port = int(found["port"]) if found["port"] else {"https": 443, "http": 80}[scheme]
     path = found["path"] or ""
-    if not 0 < port < 65536 or _DOT_SEGMENT.search(path):
+    if not 0 < port < 65536 or _ODD_PATH.search(path):
         return None
     return Address(scheme, host, port, (path or "/") + (found["query"] or ""))
 
@@ -195,7 +199,7 @@ class Region:
         """
         if len(download_url) <= 2000 and _RELATIVE.fullmatch(download_url):
             path = download_url.partition("?")[0]
-            if not _DOT_SEGMENT.search(path):
+            if not _ODD_PATH.search(path):
                 return [f"{base}/{download_url.lstrip('/')}" for base in self.download_urls]
         address = parse_address(download_url)
         if address is None or not self.may_receive_token(download_url):
