@@ -7,7 +7,8 @@ result file shows the first three mapped columns of the upload under their own h
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeVar
 
 _NOT_ALNUM = re.compile(r"[\W_]+")
 
@@ -15,11 +16,9 @@ _NOT_ALNUM = re.compile(r"[\W_]+")
 class Mapping(Protocol):
     """A field mapping, as far as names go: `models.FieldMapping` is one."""
 
-    @property
-    def api_name(self) -> str: ...
-
-    @property
-    def index(self) -> int | None: ...
+    # str, and int or None; mypy does not see through the fields of a model here.
+    api_name: Any
+    index: Any
 
 
 M = TypeVar("M", bound=Mapping)
@@ -84,6 +83,7 @@ class FieldNames(Generic[M]):
         return shown
 
 
+@lru_cache(maxsize=4096)
 def loosely(name: str) -> str:
     """A name without what labels and API names differ in: "Last Name" and "Last_Name" are alike."""
     return _NOT_ALNUM.sub("", name).casefold()
