@@ -3,13 +3,24 @@
 It only reads.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
-from jobs.models import BulkWriteJob, FieldMapping, JobEvent, Resource, Result, SkipReason, Snapshot
+from jobs.models import (
+    BulkWriteJob,
+    FieldMapping,
+    JobEvent,
+    Resource,
+    Result,
+    SkipReason,
+    Snapshot,
+)
+from jobs.services import mapping_changes
 from jobs.services import reasons as reason_texts
+from jobs.services.diagnosis import ImportedFile, diagnose
+from jobs.services.mapping_changes import Change
 from jobs.services.outcomes import Counts
 
 STATES_READ = 500
@@ -91,76 +102,160 @@ def _counts(row: Snapshot | Resource) -> Counts:
 
 @dataclass(slots=True)
 class ReasonRow:
-    """One skip reason as people read it, and where the mapping took the field's values from.
+    """One skip reason as people read it.
 
-    `is_unmapped`: a mandatory field is missing, and no mapping is named like it.
+    `share`: of the rows left out of its file. `rows_together`: with those that the same reason has
+    in other files; None where it stands in one file alone. `changes`: what changed of the field's
+    mapping since the module's job before.
     """
 
     reason: SkipReason
-    meaning: str
-    what_to_do: str
-    share: float | None
+    file: ImportedFile
     mapping: FieldMapping | None
-    is_unmapped: bool
+    share: float | None
+    rows_together: int | None = None
+    changes: list[Change] = field(default_factory=list)
 
     @property
-    def columns(self) -> list[str]:
-        return list(self.reason.file.columns)
+    def meaning(self) -> str:
+        return reason_texts.describe(self.reason.code).meaning
+
+    @property
+    def what_to_do(self) -> str:
+        return reason_texts.describe(self.reason.code).what_to_do
+
+    @property
+    def diagnosis(self) -> list[str]:
+        return diagnose(self.reason, self.file)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the field came from a column that the result file does not show."""
+        return self.file.hides(self.reason.field)
+
+    @property
+    def values(self) -> list[tuple[str, int]]:
+        """The most frequent values in the field's column and their rows, "" being the empty one."""
+        facts = self.reason.facts or {}
+        counted = [(str(value), rows) for value, rows in facts.get("values") or []]
+        empty = [("", facts["empty"])] if facts.get("empty") else []
+        return sorted(counted + empty, key=lambda item: -item[1])
+
+    @property
+    def query(self) -> str:
+        """What finds these rows on the rows page."""
+        reason = self.reason
+        place = reason.file.position
+        return urlencode({"file": place, "code": reason.code, "field": reason.field})
+
+
+def imported_files(
+    job: BulkWriteJob, result: Result | None, resources: Sequence[Resource]
+) -> dict[int, ImportedFile]:
+    """The files of a result by their keys, each with the resource it came from."""
+    by_key = {resource.pk: resource for resource in resources}
+    imported = {}
+    for file in result.files.all() if result else ():
+        resource = by_key.get(file.resource_id or 0)
+        imported[file.pk] = ImportedFile(
+            columns=file.columns,
+            rows=file.rows,
+            operation=job.operation,
+            resource=resource,
+            mappings=list(resource.field_mappings.all()) if resource else (),
+            # Zoho's create page puts the parent first.
+            parent=resources[0] if resource and resource is not resources[0] else None,
+        )
+    return imported
 
 
 def skip_reasons(
-    result: Result | None, resources: Sequence[Resource], limit: int
+    result: Result | None, files: Mapping[int, ImportedFile], limit: int
 ) -> list[ReasonRow]:
-    """The reasons why rows were left out, most rows first.
+    """The reasons why rows were left out, most rows first; `files` as `imported_files` gives them.
 
     A row can have several reasons, so their shares of the rows left out may exceed 1 together.
     """
     if result is None:
         return []
-    left_out = (result.skipped_rows or 0) + (result.unprocessed_rows or 0)
-    mapped = {
-        resource.pk: {mapping.api_name: mapping for mapping in resource.field_mappings.all()}
-        for resource in resources
-    }
-    found = SkipReason.objects.filter(file__result=result).select_related("file")
     rows = []
-    for reason in found.order_by("-rows", "code", "field")[:limit]:
-        fields = mapped.get(reason.file.resource_id or 0)
-        described = reason_texts.describe(reason.code)
+    found = SkipReason.objects.filter(file__result=result).select_related("file")
+    for reason in found.order_by("-rows", "code", "field", "pk")[:limit]:
+        file = files[reason.file_id]
+        left_out = (reason.file.skipped_rows or 0) + (reason.file.unprocessed_rows or 0)
         rows.append(
             ReasonRow(
                 reason=reason,
-                meaning=described.meaning,
-                what_to_do=described.what_to_do,
-                share=reason.rows / left_out if left_out else None,
-                mapping=fields.get(reason.field) if fields else None,
-                # Zoho may name the file's column in place of the field.
-                is_unmapped=reason.code == "MANDATORY_NOT_FOUND"
-                and bool(fields and reason.field)
-                and reason.field not in {*(fields or ()), *reason.file.columns},
+                file=file,
+                mapping=file.names.mapping_of(reason.field),
+                # Rows with errors may have been written all the same.
+                share=reason.rows / left_out if left_out >= reason.rows else None,
             )
         )
+    if len(files) > 1 and len(rows) < limit:
+        _add_up_over_files(rows)
     return rows
+
+
+def _add_up_over_files(rows: Sequence[ReasonRow]) -> None:
+    together: dict[tuple[str, str], list[ReasonRow]] = {}
+    for row in rows:
+        together.setdefault((row.reason.code, row.reason.field), []).append(row)
+    for same in together.values():
+        if len(same) > 1:
+            for row in same:
+                row.rows_together = sum(other.reason.rows for other in same)
 
 
 @dataclass(slots=True)
 class MappingRow:
+    """One mapping, its column's header where the result file shows it, its errors and changes."""
+
     mapping: FieldMapping
-    rows_with_errors: int = 0
-    codes: list[str] = field(default_factory=list)
+    header: str = ""
+    hits: list[ReasonRow] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class MissingField:
+    """A mandatory field that errors name and no mapping is named like.
+
+    `is_certain`: all mapped columns are shown, so the name is not the header of another one.
+    """
+
+    name: str
+    hits: list[ReasonRow]
+    is_certain: bool
 
 
 @dataclass(slots=True)
 class Part:
-    """One resource with its mappings, those whose fields had errors first."""
+    """One resource with its mappings, those whose fields had errors first.
+
+    `before`: the same module's resource in the job before, None where none is known; `changes`:
+    what differs from it.
+    """
 
     resource: Resource
     counts: Counts
     mappings: list[MappingRow]
+    missing: list[MissingField]
+    before: Resource | None
+    changes: list[Change]
 
     @property
     def has_errors(self) -> bool:
-        return any(row.rows_with_errors for row in self.mappings)
+        return bool(self.missing) or any(row.hits for row in self.mappings)
+
+    @property
+    def changes_in_words(self) -> str:
+        number = len(self.changes)
+        return f"{number:,} {'change' if number == 1 else 'changes'}"
+
+    @property
+    def counts_before(self) -> Counts | None:
+        return _counts(self.before) if self.before else None
 
     @property
     def names_parents(self) -> bool:
@@ -171,24 +266,54 @@ class Part:
         )
 
 
-def parts(resources: Sequence[Resource], reasons: Sequence[ReasonRow]) -> list[Part]:
-    """A job's resources as its page shows them."""
-    hit: Counter[tuple[int | None, str]] = Counter()
-    codes: dict[tuple[int | None, str], list[str]] = {}
-    for row in reasons:
-        key = (row.reason.file.resource_id, row.reason.field)
-        hit[key] += row.reason.rows
-        codes.setdefault(key, []).append(row.reason.code)
-    result = []
+def parts(
+    resources: Sequence[Resource],
+    files: Mapping[int, ImportedFile],
+    reasons: Sequence[ReasonRow],
+) -> list[Part]:
+    """A job's resources as its page shows them; tells `reasons` what changed of their mappings."""
+    earlier = mapping_changes.previous(resources)
+    found = []
     for resource in resources:
-        mappings = [
-            MappingRow(
-                mapping,
-                hit[resource.pk, mapping.api_name],
-                codes.get((resource.pk, mapping.api_name), []),
-            )
-            for mapping in resource.field_mappings.all()
-        ]
-        mappings.sort(key=lambda row: -row.rows_with_errors)
-        result.append(Part(resource, _counts(resource), mappings))
-    return result
+        before = earlier.get(resource.pk)
+        changes = mapping_changes.changes(before, resource) if before else []
+        own = [row for row in reasons if row.file.resource is resource]
+        part = Part(
+            resource=resource,
+            counts=_counts(resource),
+            mappings=_mapping_rows(resource, own, changes),
+            missing=_missing_fields(own),
+            before=before,
+            changes=changes,
+        )
+        file = next((file for file in files.values() if file.resource is resource), None)
+        for row in part.mappings:
+            place = file.names.column_of_mapping(row.mapping) if file else None
+            row.header = file.columns[place] if file and place is not None else ""
+        found.append(part)
+    return found
+
+
+def _mapping_rows(
+    resource: Resource, reasons: Sequence[ReasonRow], changes: Sequence[Change]
+) -> list[MappingRow]:
+    rows = {mapping.pk: MappingRow(mapping) for mapping in resource.field_mappings.all()}
+    for change in changes:
+        if change.mapping is not None:
+            rows[change.mapping.pk].changes.append(change)
+    for reason in reasons:
+        if reason.mapping is not None:
+            rows[reason.mapping.pk].hits.append(reason)
+            reason.changes = rows[reason.mapping.pk].changes
+    return sorted(rows.values(), key=lambda row: -max((hit.reason.rows for hit in row.hits), default=0))
+
+
+def _missing_fields(reasons: Sequence[ReasonRow]) -> list[MissingField]:
+    missing: dict[str, MissingField] = {}
+    for row in reasons:
+        name = row.reason.field
+        if row.reason.code != "MANDATORY_NOT_FOUND" or not row.file.has_no_mapping_for(name):
+            continue
+        known = missing.setdefault(name, MissingField(name, [], not row.file.hides_columns))
+        known.hits.append(row)
+    return list(missing.values())

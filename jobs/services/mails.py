@@ -7,8 +7,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from jobs.models import Alert, BulkWriteJob, Outcome, SkipReason
-from jobs.services import reasons, wording
+from jobs.models import Alert, BulkWriteJob, Outcome, Result
+from jobs.services import job_story, wording
 from jobs.services.outcomes import FAILED_STATUSES
 from jobs.zoho.errors import ErrorHelp, describe
 from jobs.zoho.payloads import normalise_status
@@ -146,19 +146,12 @@ def _subject(alert: Alert) -> str:
     return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
 
 
-def top_reasons(job: BulkWriteJob, number: int) -> list[dict[str, object]]:
-    """`[{"code", "field", "rows", "meaning", "what_to_do"}, …]`, most rows first."""
-    hit = SkipReason.objects.filter(file__result__job=job).order_by("-rows", "code", "field")
-    return [
-        {
-            "code": reason.code,
-            "field": reason.field,
-            "rows": reason.rows,
-            "meaning": reasons.describe(reason.code).meaning,
-            "what_to_do": reasons.describe(reason.code).what_to_do,
-        }
-        for reason in hit[:number]
-    ]
+def top_reasons(job: BulkWriteJob, number: int) -> list[job_story.ReasonRow]:
+    """The reasons that left most rows out."""
+    result = Result.objects.filter(job=job).prefetch_related("files").first()
+    resources = list(job.resources.prefetch_related("field_mappings"))
+    files = job_story.imported_files(job, result, resources)
+    return job_story.skip_reasons(result, files, number)
 
 
 def send_test_mail(recipient: str) -> None:

@@ -19,6 +19,7 @@ from jobs.views.requests import HtmxHttpRequest
 SNAPSHOTS_SHOWN = 20
 SNAPSHOTS_PER_PAGE = 50
 REASONS_SHOWN = 100
+REASONS_READ = 2_000
 ALERTS_SHOWN = 50
 
 # A page whose next news is near is refreshed this often, others less often.
@@ -74,11 +75,12 @@ def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpRes
 
 
 def _context(job: BulkWriteJob) -> dict[str, Any]:
-    result = Result.objects.filter(job=job).first()
+    result = Result.objects.filter(job=job).prefetch_related("files").first()
     alerts = list(job.alerts.order_by("-pk")[:ALERTS_SHOWN])
     poll_state, poll_error = polling.effective_poll_state(job)
     resources = list(job.resources.prefetch_related("field_mappings"))
-    reasons = job_story.skip_reasons(result, resources, REASONS_SHOWN)
+    files = job_story.imported_files(job, result, resources)
+    reasons = job_story.skip_reasons(result, files, REASONS_READ)
     return {
         "job": job,
         "result": result,
@@ -93,8 +95,9 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "poll_state": poll_state,
         "poll_error": poll_error,
         "warnings": [*job.all_warnings, *(result.warnings if result else [])],
-        "parts": job_story.parts(resources, reasons),
-        "reasons": reasons,
+        "parts": job_story.parts(resources, files, reasons),
+        "reasons": reasons[:REASONS_SHOWN],
+        "more_reasons": max(len(reasons) - REASONS_SHOWN, 0),
         "alerts": alerts,
         "timeline": job_story.timeline(job, timezone.now()),
         "snapshots": job.snapshots.defer("raw").order_by("-pk")[:SNAPSHOTS_SHOWN],

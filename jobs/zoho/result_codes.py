@@ -39,23 +39,28 @@ RESULT_CODES: Mapping[str, ResultCode] = MappingProxyType(
         for item in (
             ResultCode(
                 "MANDATORY_NOT_FOUND",
-                "A mandatory field is empty or its column is missing.",
-                "Fill the column in every row, or give the field a default value in the mapping.",
+                "A mandatory field has no value: its column is empty in the row, or no column was "
+                "mapped to it.",
+                "Map a column to the field and fill it in every row, or give the field a default "
+                "value in the mapping.",
             ),
             ResultCode(
                 "INVALID_DATA",
                 "The value does not suit the field: wrong type, format, length or choice.",
-                "Compare the values with the field's type in Zoho CRM: dates, numbers, picklist "
-                "values, maximum length, and IDs of linked records.",
+                "Compare the values with the field in Zoho CRM: dates in the format that the "
+                "mapping names, plain numbers, choices of a picklist, the maximum length, IDs of "
+                "linked records.",
             ),
             ResultCode(
                 "DUPLICATE_DATA",
-                "A record with the same value exists already in a field that must be unique.",
-                "Remove the duplicates, or import with update or upsert and that field as find_by.",
+                "The field must be unique, and the row's value is taken: by another row of the "
+                "file or by a record in the CRM.",
+                "Keep one row for each value. For records that are in the CRM already, import with "
+                "upsert or update and that field as find_by.",
             ),
             ResultCode(
                 "NOT_APPROVED",
-                "The record waits for approval in Zoho CRM and cannot be changed.",
+                "The record waits for approval in Zoho CRM and cannot be changed until then.",
                 "Approve or reject the record in Zoho CRM, then import the row again.",
             ),
             ResultCode(
@@ -65,20 +70,22 @@ RESULT_CODES: Mapping[str, ResultCode] = MappingProxyType(
             ),
             ResultCode(
                 "CANNOT_PROCESS",
-                "Zoho could not process the row.",
-                "Check the row as a whole, import it again alone, and ask Zoho's support if it "
-                "fails again.",
+                "Zoho could not process the row and does not say why.",
+                "Compare the row with one that was imported, import it again alone, and ask Zoho's "
+                "support if it fails again.",
             ),
             ResultCode(
                 "LIMIT_EXCEEDED",
-                "A limit was exceeded, for example of the module, of subform rows or of storage.",
-                "Check the organisation's limits and storage in Zoho CRM, and split the import.",
+                "A limit was exceeded, for example of the module, of subform rows or of storage. "
+                "Zoho does not say which.",
+                "Compare the row with the limits of the module, the field and the organisation's "
+                "storage in Zoho CRM; split the import where it holds too many rows.",
             ),
             ResultCode(
                 "RESOURCE_NOT_FOUND",
                 "The record to update, or a record the row refers to, was not found.",
-                "Check the IDs or the find_by values in the column; the records may be deleted or "
-                "belong to another organisation.",
+                "Look up the values in Zoho CRM: the records may be deleted, named otherwise, or "
+                "in another organisation. Import records that others refer to first.",
             ),
         )
     }

@@ -179,7 +179,7 @@ def test_the_three_top_reasons_are_named_with_what_to_do(connection):
         "Email: DUPLICATE_DATA, 3 rows",
     ]
     shown = Reader(html_of(message)).shown
-    assert "What to do: Fill the column in every row" in shown
+    assert "What to do: Map a column to the field and fill it in every row" in shown
     assert "NOT_APPROVED" not in shown + message.body
 
 

@@ -193,10 +193,10 @@ def test_reasons_say_what_happened_and_what_to_do(alice, job):
         2,
     )
     assert first.share == pytest.approx(2 / 3)
-    assert "A mandatory field is empty or its column is missing." in text
-    assert "Fill the column in every row" in text
-    assert "Last_Name was read from column 1 (index 0) of the file." in text
-    assert "No column was mapped to Stage." in text
+    assert "A mandatory field has no value" in text
+    assert "Map a column to the field and fill it in every row" in text
+    assert "Last_Name came from column 1" in text
+    assert "Stage is mandatory and was not mapped." in text
     assert "Crate" in text  # a sample row
 
 
@@ -207,12 +207,19 @@ def test_fields_with_errors_come_first_in_the_mappings(alice, job):
         {"api_name": "Last_Name", "index": 132, "default_value": {"value": "x"}},
     ]
     observe(job, answer)
-    make_result(job, {"Leads-Leads.csv": SKIPPED_ROWS})
+    make_result(
+        job,
+        {
+            "Leads-Leads.csv": "Company,Last_Name,STATUS,RECORD_ID,ERRORS\n"
+            "Bolt,,SKIPPED,,MANDATORY_NOT_FOUND-Last_Name\n"
+            "Crate,,SKIPPED,,MANDATORY_NOT_FOUND-Last_Name:INVALID_DATA-Company\n"
+        },
+    )
 
     response = alice.get(f"/jobs/{job.pk}/")
     [part] = response.context["parts"]
 
-    assert [(row.mapping.api_name, row.rows_with_errors) for row in part.mappings] == [
+    assert [(row.mapping.api_name, row.hits[0].reason.rows) for row in part.mappings] == [
         ("Last_Name", 2),
         ("Company", 1),
     ]
