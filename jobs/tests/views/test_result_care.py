@@ -207,7 +207,7 @@ class TestWhatThePageSays:
         BulkWriteJob.objects.update(pinned=True)
         text = lifetime_of(alice, job)
         assert "It is deleted here on" not in text
-        assert "Pinned: kept here whatever its age." in text
+        assert "Pinned: kept whatever its age. Unpin" in text
 
     def test_a_deleted_copy_says_which_rule(self, alice, job, settings):
         settings.RESULT_RETENTION_DAYS = 30
