@@ -24,10 +24,11 @@ from jobs.zoho.result_codes import (
     describe_result_code,
     parse_errors,
 )
-from jobs.zoho.result_rows import ResultFileError, ResultRow, RowReader
+from jobs.zoho.result_rows import Block, ResultFileError, ResultRow, RowReader
 
 __all__ = [
     "RESULT_CODES",
+    "Block",
     "Member",
     "ResultArchive",
     "ResultCode",
@@ -149,7 +150,7 @@ class ResultArchive:
         except ResultFileError:
             raise
         except _BROKEN as exc:
-            raise ResultFileError("The result file is not a readable ZIP file.") from exc
+            raise ResultFileError("The file is not a readable ZIP file.") from exc
         bounded.bound = None
         infos = self._zip.infolist()
         self._check(infos)
@@ -216,7 +217,7 @@ class ResultArchive:
                 raise ResultFileError("A file in the ZIP is larger than allowed once unpacked.")
             ratio = info.file_size / max(info.compress_size, 1)
             if info.file_size > SMALL_BYTES and ratio > limits.max_ratio:
-                raise ResultFileError("A file in the ZIP is packed too tightly to be a result.")
+                raise ResultFileError("A file in the ZIP is packed too tightly.")
             # Members that share their bytes are how a small archive becomes an endless one.
             if info.header_offset < packed_end:
                 raise ResultFileError("The files in the ZIP overlap.")

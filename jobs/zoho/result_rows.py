@@ -4,22 +4,21 @@ import codecs
 import contextlib
 import csv
 import io
-import itertools
-import operator
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO, NamedTuple
 
 from jobs.zoho.errors import clean_text
 from jobs.zoho.result_codes import RowError, parse_errors
+from jobs.zoho.result_text import UNDECODABLE, EndlessRowError, TextPieces, split_rows
 
 DELIMITERS = (",", ";", "|", "\t")
 HEAD_BYTES = 65_536
-LONGEST_LINE_BYTES = 1024 * 1024
-LONGEST_ROW_BYTES = 4 * 1024 * 1024
-MOST_CACHED = 5_000
-BATCH_ROWS = 16
-OTHER = "(other reasons)"
+# Zoho takes 200 columns in an upload, and shows three of them.
+MOST_COLUMNS = 250
+# Padding must not make a few bytes many cells.
+MOST_CELLS = 65_536
+MOST_CACHED_CHARACTERS = 65_536
+NUMBERS_NOTED = 20
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -51,19 +50,40 @@ class ResultRow(NamedTuple):
     values: tuple[str, ...]
 
 
-class Tally(NamedTuple):
-    """How often each pair of lower-case status and ERRORS text occurs; the rows in all."""
+class Block(NamedTuple):
+    """Some rows in one piece, ``first`` being the number of the first of them.
 
+    ``cells`` holds them one after the other; ``stride`` is how far apart they begin.
+    """
+
+    first: int
     rows: int
-    reasons: dict[tuple[str, str], int]
+    cells: list[str]
+    stride: int
+
+    def column(self, place: int) -> list[str]:
+        """The cells of one column, whose place counts all columns of the file from 0."""
+        return self.cells[place : self.rows * self.stride : self.stride]
+
+    def pick(self, place: int, indices: Iterable[int]) -> list[str]:
+        """The cells of one column in some rows, the first row of the block having the index 0."""
+        return [self.cells[index * self.stride + place] for index in indices]
+
+    def row(self, index: int) -> list[str]:
+        """The cells of one row, by its index."""
+        return self.cells[index * self.stride : (index + 1) * self.stride - 1]
 
 
 class RowReader:
-    """The rows of one CSV; each iteration reads it from the start.
+    """The rows of one CSV; each iteration, over rows or over blocks, reads it from the start.
 
-    ``columns`` are the data columns of the header, in its order. ``ragged`` is, after an iteration,
-    how many rows had more or fewer cells than the header. Raises ResultFileError, when made or
-    while iterating, for what is no result CSV.
+    ``columns`` are the data columns of the header, in its order, and ``places`` where they stand
+    among all columns, whose names are ``header``; ``status_place``, ``errors_place`` and
+    ``record_id_place`` (None where there is none) are those of Zoho's own. After an iteration,
+    ``ragged`` is how many rows had more or fewer cells than the header, ``undecodable`` how many
+    characters could not be read in ``encoding`` and became U+FFFD, and ``ragged_rows`` and
+    ``undecodable_rows`` are the numbers of the first 20 such rows. Raises
+    ResultFileError, when made or while iterating, for what is no result CSV.
     """
 
     def __init__(
@@ -78,133 +98,140 @@ class RowReader:
         if not head.strip():
             raise ResultFileError("The result CSV is empty.")
         self.encoding = choose_encoding(head, encoding)
-        text = head.decode(self.encoding, "replace")
-        self.delimiter, header = _header(text)
+        self.delimiter, header = _header(head.decode(self.encoding, "replace"))
         names = [_clean(name).strip()[:255] for name in header]
         places = {name.upper(): place for place, name in reversed(list(enumerate(names)))}
-        if "STATUS" not in places or "ERRORS" not in places:
-            shown = ", ".join(name[:50] for name in names[:20])
-            raise ResultFileError(
-                f"The result CSV has no STATUS and ERRORS columns; its columns are: {shown}"
-            )
-        self._status = places["STATUS"]
-        self._errors = places["ERRORS"]
-        self._record_id = places.get("RECORD_ID", places.get("ID") if len(names) == 3 else None)
-        own = {self._status, self._errors, self._record_id}
-        self._data = [place for place in range(len(names)) if place not in own]
+        _check_header(names, places, head)
+        self.status_place = places["STATUS"]
+        self.errors_place = places["ERRORS"]
+        self.record_id_place = places.get(
+            "RECORD_ID", places.get("ID") if len(names) == 3 else None
+        )
+        own = {self.status_place, self.errors_place, self.record_id_place}
+        self.places = tuple(place for place in range(len(names)) if place not in own)
         self._width = len(names)
-        self.columns: tuple[str, ...] = tuple(names[place] for place in self._data)
+        self.header: tuple[str, ...] = tuple(names)
+        self.columns: tuple[str, ...] = tuple(names[place] for place in self.places)
         self._known_columns = tuple(dict.fromkeys((*mapped_columns, *self.columns)))
-        self.ragged = 0
-        self._progress = 0
+        self._parsed: dict[str, tuple[RowError, ...]] = {}
+        self._cached_characters = 0
+        self._begin()
 
     def __iter__(self) -> Iterator[ResultRow]:
         """The rows one by one."""
-        parsed: dict[str, tuple[RowError, ...]] = {}
-        status, errors, record_id = self._status, self._errors, self._record_id
-        for number, cells in enumerate(self._records(), start=1):
-            errors_text = cells[errors]
-            reasons = parsed.get(errors_text)
-            if reasons is None:
-                reasons = parse_errors(errors_text, self._known_columns)
-                if len(parsed) < MOST_CACHED:
-                    parsed[errors_text] = reasons
-            yield ResultRow(
-                number,
-                cells[status].strip().lower(),
-                "" if record_id is None else cells[record_id].strip(),
-                reasons,
-                errors_text,
-                tuple([cells[place] for place in self._data]),
+        for block in self.blocks():
+            blank = [""] * block.rows
+            columns = [block.column(place) for place in self.places]
+            record_ids = (
+                blank if self.record_id_place is None else block.column(self.record_id_place)
             )
+            for number, status, record_id, text, values in zip(
+                range(block.first, block.first + block.rows),
+                block.column(self.status_place),
+                record_ids,
+                block.column(self.errors_place),
+                zip(*columns, strict=True) if columns else ((),) * block.rows,
+                strict=True,
+            ):
+                yield ResultRow(
+                    number,
+                    status.strip().lower(),
+                    record_id.strip(),
+                    self.errors_of(text),
+                    text,
+                    values,
+                )
 
-    def tally(self) -> Tally:
-        """Count the rows by status and reason, faster than by iterating over them.
-
-        Beyond some thousands of different reasons further ones are counted as "(other reasons)".
-        """
-        counts: Counter[tuple[str, str]] = Counter()
-        pick = operator.itemgetter(self._status, self._errors)
-        rows = 0
-        records = self._records()
-        # Batches are counted faster than rows; small ones, since each row may hold megabytes.
-        while batch := list(itertools.islice(records, BATCH_ROWS)):
-            rows += len(batch)
-            counts.update(map(pick, batch))
-            if len(counts) > 2 * MOST_CACHED:
-                counts = _folded(counts)
-        merged: Counter[tuple[str, str]] = Counter()
-        for (status, text), count in counts.items():
-            merged[status.strip().lower(), text.strip()] += count
-        return Tally(rows, dict(merged))
-
-    def errors_of(self, errors_text: str) -> tuple[RowError, ...]:
-        """The errors that a text of the ERRORS column names, with this file's columns known."""
-        return parse_errors(errors_text, self._known_columns)
-
-    def _records(self) -> Iterator[list[str]]:
-        """The cells of each data row, as many as the header has."""
-        width = self._width
-        self.ragged = 0
-        self._progress = 0
+    def blocks(self) -> Iterator[Block]:
+        """The rows by some hundreds, for whoever looks at few columns of many rows."""
+        self._begin()
         with contextlib.closing(self._open()) as stream:
-            source = _Guarded(stream, self, strip_nul=not self.encoding.startswith("utf-16"))
-            lines = io.TextIOWrapper(
-                cast("Any", io.BufferedReader(source, 65_536)),
-                encoding=self.encoding,
-                errors="replace",
-                newline="",
-            )
-            records = csv.reader(self._lines(lines), delimiter=self.delimiter)
+            pieces = TextPieces(stream, self.encoding)
             try:
-                next(records, None)
-                for cells in records:
-                    self._progress += 1
-                    if len(cells) == width:
-                        yield cells
-                    elif cells:
-                        self.ragged += 1
-                        yield (cells + [""] * width)[:width]
+                for cells in self._cells(pieces):
+                    rows = len(cells) // (self._width + 1)
+                    block = Block(self._done + 1, rows, cells, self._width + 1)
+                    if pieces.has_undecodable:
+                        self._replace_undecodable(block)
+                    self._done += rows
+                    yield block
+            except EndlessRowError as exc:
+                raise ResultFileError(
+                    f"The result CSV has an endless row after row {self._row:,}."
+                ) from exc
             except csv.Error as exc:
                 raise ResultFileError(
-                    f"The result CSV cannot be read near row {self._progress}: {exc}."
+                    f"The result CSV cannot be read after row {self._row:,}: {exc}."
                 ) from exc
             except UnicodeError as exc:
                 raise ResultFileError("The result CSV's characters cannot be read.") from exc
 
-    def _lines(self, lines: io.TextIOWrapper) -> Iterator[str]:
-        if not self.encoding.startswith("utf-16"):
-            return lines
-        return (line.replace("\0", "") for line in lines)
+    def errors_of(self, errors_text: str) -> tuple[RowError, ...]:
+        """The errors that a text of the ERRORS column names, with this file's columns known."""
+        if not errors_text:
+            return ()
+        errors = self._parsed.get(errors_text)
+        if errors is None:
+            errors = parse_errors(errors_text, self._known_columns)
+            self._cached_characters += len(errors_text)
+            if self._cached_characters < MOST_CACHED_CHARACTERS:
+                self._parsed[errors_text] = errors
+        return errors
 
+    def _begin(self) -> None:
+        self.ragged = self.undecodable = 0
+        self.ragged_rows: list[int] = []
+        self.undecodable_rows: list[int] = []
+        self._done = self._row = 0
 
-class _Guarded(io.RawIOBase):
-    """A CSV's bytes without NULs, refusing lines and rows that would fill the memory."""
+    def _cells(self, pieces: TextPieces) -> Iterator[list[str]]:
+        """The cells of some rows, as `split_rows` gives them."""
+        records = csv.reader(pieces, delimiter=self.delimiter)
+        next(records, None)
+        while pieces.fill():
+            text = pieces.text[pieces.at :]
+            cells = split_rows(text, self.delimiter, self._width)
+            if cells is None:
+                yield from self._cells_of_odd_rows(pieces, records)
+                continue
+            pieces.at = len(pieces.text)
+            self._row = self._done + len(cells) // (self._width + 1)
+            yield cells
 
-    def __init__(self, stream: BinaryIO, reader: RowReader, *, strip_nul: bool) -> None:
-        self._stream = stream
-        self._reader = reader
-        self._strip_nul = strip_nul
-        self._line = 0
-        self._row = 0
-        self._progress = -1
+    def _cells_of_odd_rows(
+        self, pieces: TextPieces, records: Iterator[list[str]]
+    ) -> Iterator[list[str]]:
+        """The cells of the rows that start in this piece, by Python's csv, with as many each."""
+        cells: list[str] = []
+        number = pieces.number
+        while pieces.number == number and pieces.at < len(pieces.text):
+            pieces.begin_row()
+            record = next(records, [])
+            if not record:
+                continue
+            self._row += 1
+            if len(record) != self._width:
+                self.ragged += 1
+                if len(self.ragged_rows) < NUMBERS_NOTED:
+                    self.ragged_rows.append(self._row)
+                record = (record + [""] * self._width)[: self._width]
+            cells += record
+            cells.append("\n")
+            if len(cells) > MOST_CELLS:
+                yield cells
+                cells = []
+        if cells:
+            yield cells
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self._stream.read(len(buffer))
-        while self._strip_nul and b"\0" in data:
-            data = data.replace(b"\0", b"") or self._stream.read(len(buffer))
-        newline = max(data.rfind(b"\n"), data.rfind(b"\r"))
-        self._line = self._line + len(data) if newline < 0 else len(data) - newline
-        progress = self._reader._progress
-        self._row = self._row + len(data) if progress == self._progress else len(data)
-        self._progress = progress
-        if self._line > LONGEST_LINE_BYTES or self._row > LONGEST_ROW_BYTES:
-            raise ResultFileError(f"The result CSV has an endless row after row {progress}.")
-        buffer[: len(data)] = data
-        return len(data)
+    def _replace_undecodable(self, block: Block) -> None:
+        for index, cell in enumerate(block.cells):
+            if UNDECODABLE not in cell:
+                continue
+            block.cells[index] = cell.replace(UNDECODABLE, "\ufffd")
+            self.undecodable += cell.count(UNDECODABLE)
+            row = block.first + index // block.stride
+            if row not in self.undecodable_rows[-1:] and len(self.undecodable_rows) < NUMBERS_NOTED:
+                self.undecodable_rows.append(row)
 
 
 def choose_encoding(head: bytes, declared: str | None) -> str:
@@ -217,10 +244,17 @@ def choose_encoding(head: bytes, declared: str | None) -> str:
             return codec
     given = _text_codec(declared)
     if given is not None and given.startswith("utf-16"):
-        given = given if b"\0" in head[:200] else None
+        given = _utf_16_of(head[:200])
     elif not head.isascii() and _is_utf8(head):
         return "utf-8"
     return given or "utf-8"
+
+
+def _utf_16_of(head: bytes) -> str | None:
+    """UTF-16 without a byte order mark, by where the zeros of ASCII characters are; None if not."""
+    if b"\0" not in head:
+        return None
+    return "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
 
 
 def _text_codec(name: str | None) -> str | None:
@@ -258,14 +292,20 @@ def _header(text: str) -> tuple[str, list[str]]:
     return best
 
 
+def _check_header(names: Sequence[str], places: Mapping[str, int], head: bytes) -> None:
+    if "STATUS" in places and "ERRORS" in places and len(names) <= MOST_COLUMNS:
+        return
+    if len(names) > MOST_COLUMNS:
+        raise ResultFileError(
+            f"The result CSV has {len(names):,} columns or more; at most {MOST_COLUMNS} are read."
+        )
+    if head.lstrip()[:1] == b"<":
+        raise ResultFileError("The file in the ZIP is a web page or XML, not a result CSV.")
+    shown = ", ".join(name[:50] for name in names[:20])
+    raise ResultFileError(
+        f"The result CSV has no STATUS and ERRORS columns; its columns are: {shown}"
+    )
+
+
 def _clean(cell: str) -> str:
     return clean_text(cell.replace("\0", "").lstrip("\ufeff"), 1000)
-
-
-def _folded(counts: Counter[tuple[str, str]]) -> Counter[tuple[str, str]]:
-    """The most frequent reasons, the rest as one per status."""
-    folded = Counter(dict(counts.most_common(MOST_CACHED)))
-    for key, count in counts.items():
-        if key not in folded:
-            folded[key[0].strip().lower()[:20], OTHER] += count
-    return folded
