@@ -274,10 +274,15 @@ def _warnings(
             if resource.counts.are_absent:
                 yield f"Zoho gave no counts for {resource.name}."
     if rows is not None and _speak_for_all(counts, resources):
-        yield from _differences(counts, rows)
+        yield from differences(counts, rows)
 
 
-def _differences(counts: Counts, rows: Counts) -> Iterable[str]:
+def differences(counts: Counts, rows: Counts, *, of: str = "") -> Iterable[str]:
+    """Warnings for each of Zoho's counts that the rows of a result file contradict.
+
+    `of` names the resource if it is not about the job as a whole.
+    """
+    whose = f" for {of}" if of else ""
     named = (
         ("added", counts.added, rows.added),
         ("updated", counts.updated, rows.updated),
@@ -287,8 +292,8 @@ def _differences(counts: Counts, rows: Counts) -> Iterable[str]:
     for name, said, found in named:
         if said is not None and found is not None and said != found:
             yield (
-                f"Zoho's count and its result file differ: {said:,} rows {name} by the count, "
-                f"{found:,} in the file."
+                f"Zoho's count and its result file{whose} differ: {said:,} rows {name} by the "
+                f"count, {found:,} in the file."
             )
 
 

@@ -1,16 +1,37 @@
 """What a result ZIP holds: its rows by STATUS, and why rows were left out."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from jobs.models import FieldMapping, Resource
 from jobs.services import reasons
-from jobs.zoho.result_files import Member, ResultArchive, ResultFileError
+from jobs.services.column_facts import (
+    Budget,
+    ColumnFacts,
+    FollowedColumn,
+    FollowedValues,
+    ValueCounts,
+)
+from jobs.services.field_names import FieldNames
+from jobs.services.result_resources import names_known, resources_of_members
+from jobs.zoho.result_files import Block, Member, ResultArchive, ResultFileError, RowReader
 
-SAMPLES_PER_REASON = 5
+# Of one reason.
+FIRST_ROWS = 20
+SAMPLES = 5
+SAMPLE_COLUMNS = 10
+LONGEST_SAMPLE = 200
+# Of one file.
 MAX_REASONS_PER_FILE = 500
 MAX_STATUSES = 100
+MAX_FOLLOWED_COLUMNS = 3
+# Of one ZIP: what its analysis may hold of reasons, values and samples.
+MEMORY = 12 * 1024 * 1024
+REASON_BYTES = 2_000
+SAMPLE_BYTES = 500
 
 ROW_COUNT_FIELDS = {
     "added": "added_rows",
@@ -18,23 +39,52 @@ ROW_COUNT_FIELDS = {
     "skipped": "skipped_rows",
     "unprocessed": "unprocessed_rows",
 }
+WRITTEN = frozenset({"added", "updated"})
+LEFT_OUT = frozenset({"skipped", "unprocessed"})
 
 
 @dataclass
 class Reason:
+    """The rows of one file that one error on one field hit.
+
+    `first_rows` are the numbers of the first 20; `samples` as in `SkipReason`. `facts` is None
+    where the file does not show the field's column.
+    """
+
+    facts: ColumnFacts | None = None
+    followed: FollowedValues | None = None
     rows: int = 0
+    first_rows: list[int] = field(default_factory=list)
     samples: list[dict[str, object]] = field(default_factory=list)
 
 
 @dataclass
 class FileAnalysis:
-    """What one CSV of a result holds. `statuses`: rows by lower-case STATUS."""
+    """What one CSV of a result holds.
+
+    `resource`: the one it belongs to, None where that cannot be told. `statuses`: rows by
+    lower-case STATUS. `reasons`: by code and field. `other_rows`: numbers of the first rows whose
+    STATUS is none of the four that Zoho documents. `ragged` and `undecodable` as in `RowReader`,
+    with the numbers of the first such rows. `error`: why the file cannot be read; then nothing
+    else of it is known but its resource.
+    """
 
     member: Member
+    resource: Resource | None = None
     columns: Sequence[str] = ()
+    encoding: str = ""
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    other_rows: list[int] = field(default_factory=list)
+    ragged: int = 0
+    ragged_rows: Sequence[int] = ()
+    undecodable: int = 0
+    undecodable_rows: Sequence[int] = ()
     error: str = ""
+
+    @property
+    def rows(self) -> int | None:
+        return None if self.error else self.statuses.total()
 
     def row_counts(self) -> dict[str, int | None]:
         """The counts as the fields of `RowCountsMixin`; null where the file was not readable."""
@@ -45,45 +95,187 @@ class FileAnalysis:
 
 
 def analyse(
-    file: BinaryIO, encoding: str = "", mapped_columns: Sequence[str] = ()
+    file: BinaryIO, encoding: str = "", resources: Sequence[Resource] = ()
 ) -> list[FileAnalysis]:
     """Count rows by STATUS and skip reasons by (code, field) in each CSV of a result ZIP.
 
-    Raises ResultFileError where the ZIP as a whole cannot be read; a CSV that cannot be has its
-    `error` set instead.
+    `encoding` is the job's `character_encoding`; `resources` are its resources in their order, with
+    their `field_mappings`. The file is read as a stream; what is kept of it is bounded, whatever it
+    holds. Raises ResultFileError where the ZIP as a whole cannot be read; a CSV that cannot be has
+    its `error` set instead.
     """
     analyses = []
+    budget = Budget(MEMORY)
     with ResultArchive(file) as archive:
-        for member in archive.members:
-            analysis = FileAnalysis(member)
+        owners = resources_of_members([member.name for member in archive.members], resources)
+        for member, resource in zip(archive.members, owners, strict=True):
             try:
-                _read_rows(archive, analysis, encoding, mapped_columns)
+                names = names_known(resource, resources)
+                reader = archive.rows(member, encoding=encoding or None, mapped_columns=names)
+                analyses.append(_FileReading(member, resource, reader, budget).analysis())
             except ResultFileError as error:
-                analysis.error = str(error)[:500]
-                analysis.reasons.clear()
-            analyses.append(analysis)
+                analyses.append(FileAnalysis(member, resource, error=str(error)[:500]))
     if not analyses:
         raise ResultFileError("The ZIP file from Zoho holds no CSV file.")
     return analyses
 
 
-def _read_rows(
-    archive: ResultArchive, analysis: FileAnalysis, encoding: str, mapped_columns: Sequence[str]
-) -> None:
-    reader = archive.rows(analysis.member, encoding=encoding or None, mapped_columns=mapped_columns)
-    analysis.columns = reader.columns
-    for row in reader:
-        known = row.status in analysis.statuses or len(analysis.statuses) < MAX_STATUSES
-        analysis.statuses[row.status if known else "other"] += 1
-        if row.status not in ("skipped", "unprocessed") and not row.errors:
-            continue
-        found = {(error.code, error.column) for error in row.errors} or {(reasons.NO_REASON, "")}
-        for code, column in found:
-            key = (code[:100], column[:255])
-            if key not in analysis.reasons and len(analysis.reasons) >= MAX_REASONS_PER_FILE:
-                key = (reasons.OTHER_REASONS, "")
-            reason = analysis.reasons.setdefault(key, Reason())
-            reason.rows += 1
-            if len(reason.samples) < SAMPLES_PER_REASON:
-                values = [value[:200] for value in row.values]
-                reason.samples.append({"row": row.number, "values": values})
+class _FileReading:
+    """One CSV, while it is being analysed."""
+
+    def __init__(
+        self, member: Member, resource: Resource | None, reader: RowReader, budget: Budget
+    ) -> None:
+        mappings = [] if resource is None else list(resource.field_mappings.all())
+        self._names: FieldNames[FieldMapping] = FieldNames(mappings, reader.columns)
+        self._reader = reader
+        self._budget = budget
+        self._followed: dict[int, FollowedColumn] = {}
+        self._shown = reader.places[:SAMPLE_COLUMNS]
+        self._found = FileAnalysis(member, resource, reader.columns, reader.encoding)
+
+    def analysis(self) -> FileAnalysis:
+        found, reader = self._found, self._reader
+        try:
+            for block in reader.blocks():
+                self._take(block)
+            found.ragged, found.ragged_rows = reader.ragged, reader.ragged_rows
+            found.undecodable = reader.undecodable
+            found.undecodable_rows = reader.undecodable_rows
+            self._settle_repeated()
+        finally:
+            for column in self._followed.values():
+                column.close()
+        return found
+
+    def _take(self, block: Block) -> None:
+        statuses = _Statuses(block, self._reader)
+        self._count_statuses(block, statuses)
+        texts = block.column(self._reader.errors_place)
+        if statuses.all_written and not any(texts):
+            unwritten = []
+        else:
+            noted = [
+                index
+                for index, (status, text) in enumerate(zip(statuses.raw, texts, strict=True))
+                if text or status not in statuses.written
+            ]
+            for key, indices in self._hits(block, noted, texts, statuses).items():
+                self._note(self._found.reasons[key], block, indices, statuses)
+            unwritten = statuses.unwritten(noted)
+        for place, column in self._followed.items():
+            column.see(block.column(self._reader.places[place]), unwritten)
+
+    def _count_statuses(self, block: Block, block_statuses: "_Statuses") -> None:
+        statuses, other_rows = self._found.statuses, self._found.other_rows
+        for text, rows in block_statuses.counts.items():
+            name = block_statuses.names[text]
+            known = name in statuses or len(statuses) < MAX_STATUSES
+            statuses[name if known else "other"] += rows
+        odd = block_statuses.other
+        if odd and len(other_rows) < FIRST_ROWS:
+            found = [block.first + i for i, text in enumerate(block_statuses.raw) if text in odd]
+            other_rows.extend(found[: FIRST_ROWS - len(other_rows)])
+
+    def _hits(
+        self, block: Block, noted: list[int], texts: list[str], statuses: "_Statuses"
+    ) -> dict[tuple[str, str], list[int]]:
+        """The indices of rows that a reason hit, in order, by the reason."""
+        by_text: dict[str, list[int]] = {}
+        for index in noted:
+            by_text.setdefault(texts[index], []).append(index)
+        hits: dict[tuple[str, str], list[int]] = {}
+        for text, indices in by_text.items():
+            keys = [(code[:100], name[:255]) for code, name in self._reader.errors_of(text)]
+            if not keys:
+                keys = [(reasons.NO_REASON, "")]
+                indices = [i for i in indices if statuses.raw[i] in statuses.left_out]
+            if indices:
+                for key in {self._listed(key, block): None for key in keys}:
+                    hits.setdefault(key, []).extend(indices)
+        return {key: sorted(indices) for key, indices in hits.items()}
+
+    def _listed(self, key: tuple[str, str], block: Block) -> tuple[str, str]:
+        """The reason under which one is counted: itself, or all further ones together."""
+        found = self._found.reasons
+        if key in found:
+            return key
+        size = REASON_BYTES + sum(map(sys.getsizeof, key))
+        if len(found) >= MAX_REASONS_PER_FILE or not self._budget.take(size):
+            key = (reasons.OTHER_REASONS, "")
+        if key not in found:
+            found[key] = self._new_reason(key, block)
+        return key
+
+    def _new_reason(self, key: tuple[str, str], block: Block) -> Reason:
+        place = self._names.column_of(key[1])
+        if place is None:
+            return Reason()
+        reason = Reason(ColumnFacts(place, ValueCounts(self._budget)))
+        if key[0] == "DUPLICATE_DATA":
+            if place not in self._followed and len(self._followed) < MAX_FOLLOWED_COLUMNS:
+                self._followed[place] = FollowedColumn(since=block.first)
+            if place in self._followed:
+                reason.followed = FollowedValues(self._followed[place], self._budget)
+        return reason
+
+    def _note(
+        self, reason: Reason, block: Block, indices: list[int], statuses: "_Statuses"
+    ) -> None:
+        """Take in the rows of a block that a reason hit."""
+        reason.rows += len(indices)
+        numbers = [block.first + index for index in indices[: FIRST_ROWS - len(reason.first_rows)]]
+        reason.first_rows.extend(numbers)
+        for index in indices[: SAMPLES - len(reason.samples)]:
+            cells = block.row(index)
+            values = [cells[place][:LONGEST_SAMPLE] for place in self._shown]
+            if self._budget.take(SAMPLE_BYTES + sum(map(sys.getsizeof, values))):
+                reason.samples.append({"row": block.first + index, "values": values})
+        if reason.facts is None:
+            return
+        place = self._reader.places[reason.facts.column]
+        reason.facts.add(block.pick(place, indices))
+        if reason.followed is not None:
+            unwritten = statuses.unwritten(indices)
+            written = sorted(set(indices).difference(unwritten))
+            reason.followed.add(block.pick(place, unwritten), written=False)
+            reason.followed.add(block.pick(place, written), written=True)
+
+    def _settle_repeated(self) -> None:
+        """Look for the values of rows hit among all rows, also among those before the first hit."""
+        since = max((column.since for column in self._followed.values()), default=1)
+        for block in self._reader.blocks() if since > 1 else ():
+            if block.first >= since:
+                break
+            statuses = _Statuses(block, self._reader)
+            unwritten = statuses.unwritten(range(block.rows))
+            for place, column in self._followed.items():
+                if block.first < column.since:
+                    column.see(block.column(self._reader.places[place]), unwritten)
+        for reason in self._found.reasons.values():
+            if reason.facts is not None and reason.followed is not None:
+                reason.followed.settle(reason.facts)
+                reason.followed = None
+
+
+class _Statuses:
+    """The STATUS column of a block: its texts, and what they mean (" SKIPPED" is "skipped")."""
+
+    def __init__(self, block: Block, reader: RowReader) -> None:
+        self.raw = block.column(reader.status_place)
+        self.counts = Counter(self.raw)
+        self.names = {text: text.strip().lower()[:100] for text in self.counts}
+        self.written = self._meaning(WRITTEN)
+        self.left_out = self._meaning(LEFT_OUT)
+        self.other = self.names.keys() - self.written - self.left_out
+
+    @property
+    def all_written(self) -> bool:
+        return len(self.written) == len(self.names)
+
+    def unwritten(self, indices: Iterable[int]) -> list[int]:
+        """Those of the rows that are not in the CRM."""
+        return [index for index in indices if self.raw[index] not in self.written]
+
+    def _meaning(self, wanted: Set[str]) -> set[str]:
+        return {text for text, name in self.names.items() if name in wanted}

@@ -25,7 +25,7 @@ from jobs.models import (
     SkipReason,
     UndecryptableError,
 )
-from jobs.services import alerting, schedule
+from jobs.services import alerting, result_checks, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
 from jobs.services.recording import (
     DEFAULT_PAUSE,
@@ -35,7 +35,6 @@ from jobs.services.recording import (
     settle_from_rows,
 )
 from jobs.services.result_analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
-from jobs.services.result_reading import columns_mapped
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
     ResultGoneError,
@@ -44,7 +43,7 @@ from jobs.zoho.errors import (
     ZohoSignInError,
     ZohoThrottledError,
 )
-from jobs.zoho.result_files import Member, ResultFileError
+from jobs.zoho.result_files import ResultFileError
 
 logger = logging.getLogger(__name__)
 
@@ -153,13 +152,18 @@ def _fetch(result: Result) -> None:
 def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
     file.seek(0)
     try:
-        return analyse(file, result.job.character_encoding, columns_mapped(result))
+        return analyse(file, result.job.character_encoding, resources_of(result.job))
     except (ResultFileError, OSError):
         raise
     except Exception as error:
         # Whatever a file does to its reader, the next ones wait for their turn.
         logger.exception("Result of job %s could not be read", result.job)
         raise ResultFileError("The result file could not be read.") from error
+
+
+def resources_of(job: BulkWriteJob) -> list[Resource]:
+    """A job's resources as `result_analysis.analyse` wants them."""
+    return list(job.resources.prefetch_related("field_mappings"))
 
 
 def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> None:
@@ -213,50 +217,41 @@ def _delete_leftovers(result: Result) -> None:
 
 
 def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
+    # A poll in the meantime may have changed or removed what the files were assigned to.
     resources = list(result.job.resources.all())
     result.files.all().delete()
     totals: Counter[str] = Counter()
     # Some files' rows are not the result's: sums over them would make a job look complete.
     readable = not any(analysis.error for analysis in analyses)
-    result.warnings = []
     for analysis in analyses:
         counts = analysis.row_counts()
         stored = ResultFile.objects.create(
             result=result,
-            resource=_resource_of(analysis.member, resources, len(analyses)),
+            resource=analysis.resource if analysis.resource in resources else None,
             position=analysis.member.index,
             name=analysis.member.name[:255],
             size=analysis.member.size,
-            rows=None if analysis.error else analysis.statuses.total(),
+            rows=analysis.rows,
             columns=list(analysis.columns),
             error=analysis.error,
             **counts,
         )
-        if analysis.error:
-            result.warnings.append(f"{stored.name} could not be read: {analysis.error}")
-            continue
         totals.update({name: count for name, count in counts.items() if count})
         SkipReason.objects.bulk_create(
             SkipReason(
-                file=stored, code=code, field=column, rows=reason.rows, samples=reason.samples
+                file=stored,
+                code=code,
+                field=field,
+                rows=reason.rows,
+                samples=reason.samples,
+                first_rows=reason.first_rows,
+                facts=reason.facts and reason.facts.as_json(),
             )
-            for (code, column), reason in analysis.reasons.items()
+            for (code, field), reason in analysis.reasons.items()
         )
+    result.warnings = result_checks.warnings(analyses, resources)
     for name in [*ROW_COUNT_FIELDS.values(), "other_rows"]:
         setattr(result, name, totals[name] if readable else None)
-
-
-def _resource_of(member: Member, resources: Sequence[Resource], members: int) -> Resource | None:
-    """The resource that a CSV belongs to. Zoho names it `<Module>-<uploaded name>`."""
-    by_name = [
-        resource
-        for resource in resources
-        if resource.file_name == member.name
-        or (resource.module and member.name.startswith(f"{resource.module}-"))
-    ]
-    if len(by_name) == 1:
-        return by_name[0]
-    return resources[member.index] if len(resources) == members else None
 
 
 def _unreadable(result: Result, message: str) -> None:

@@ -128,7 +128,8 @@ def make_result(job: BulkWriteJob, files: dict[str, str]) -> Result:
         with ZipFile(file, "w") as archive:
             for name, text in files.items():
                 archive.writestr(name, text)
-        results._keep(result, file, result_analysis.analyse(file))
+        analyses = result_analysis.analyse(file, resources=results.resources_of(job))
+        results._keep(result, file, analyses)
     result.refresh_from_db()
     job.refresh_from_db()
     return result
