@@ -1,0 +1,134 @@
+"""Whatever was done to an upload before it is attached, no wrong row comes out of it."""
+
+import io
+from collections import Counter
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from jobs.services.originals import Original, OriginalFileError
+from jobs.services.reimport_report import Found, find, report
+from jobs.tests.services.uploads import Format, Row, edited, formats, result_csv, rows
+from jobs.zoho.result_files import RowReader
+
+fast = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def found_in(
+    content: bytes, result: bytes, encoding: str = ""
+) -> tuple[Found, RowReader, Original]:
+    reader = RowReader(lambda: io.BytesIO(result))
+    original = Original(lambda: io.BytesIO(content), encoding, reader.columns)
+    return find(reader, original, [None, None, None]), reader, original
+
+
+def given_back(content: bytes, found: Found) -> list[bytes]:
+    return [content[found.starts[row] : found.ends[row]] for row in found.match.output]
+
+
+def shows_something(uploaded: list[Row]) -> bool:
+    return any(any(row.key) for row in uploaded)
+
+
+def gained_and_lost(uploaded: list[Row], attached: list[Row]) -> bool:
+    """Whether left-out rows made place for others that look the same in a result."""
+    before, after = Counter(uploaded), Counter(attached)
+    gained = {row.key for row in after - before}
+    lost = {row.key for row in before - after}
+    return bool(gained & lost & {row.key for row in uploaded if row.is_left_out})
+
+
+@fast
+@given(rows, formats)
+def test_of_the_very_upload_exactly_the_left_out_rows_come_back(uploaded, written):
+    assume(shows_something(uploaded))
+    header, *lines = written.file(uploaded)
+    content = header + b"".join(lines)
+
+    found, _, original = found_in(
+        content, result_csv(uploaded, line_end=written.line_end), written.encoding
+    )
+
+    assert found.match.method == "order"
+    assert content[: original.header_end] == header
+    assert given_back(content, found) == [
+        line for line, row in zip(lines, uploaded, strict=True) if row.is_left_out
+    ]
+
+
+@fast
+@given(st.data(), rows, formats)
+def test_no_row_comes_back_that_was_not_left_out(data, uploaded, written):
+    attached = data.draw(edited(uploaded))
+    assume(attached)
+    # What looks the same in all the columns that a result shows can be told by nobody: a row put
+    # in the place of a left-out one, and, by order, rows that changed places.
+    assume(not gained_and_lost(uploaded, attached))
+    header, *lines = written.file(attached)
+    content = header + b"".join(lines)
+
+    found, reader, original = found_in(
+        content, result_csv(uploaded, line_end=written.line_end), written.encoding
+    )
+    match = found.match
+    assume(match.method == "key" or attached == uploaded)
+
+    # Rows that were repeated in the file come back once for each time that they were left out.
+    left_out = Counter(row for row in uploaded if row.is_left_out)
+    assert not Counter(attached[row] for row in match.output) - left_out
+    assert given_back(content, found) == [lines[row] for row in match.output]
+    assert list(match.output) == sorted(set(match.output))
+    assert match.matched == len(match.output) == len(match.reasons)
+    assert match.matched + match.ambiguous + match.missing + match.changed == left_out.total()
+    told = report(found, reader, original)
+    assert told.left_out == left_out.total()
+    for example in told.changed_examples:
+        assert example["changes"]
+
+
+@fast
+@given(rows, st.randoms(use_true_random=False))
+def test_shuffled_rows_with_keys_of_their_own_all_come_back(uploaded, random):
+    uploaded = [
+        Row(row.id, row.last_name, f"mail-{row.id}", row.firm, row.notes, row.status)
+        for row in uploaded
+    ]
+    attached = random.sample(uploaded, len(uploaded))
+    header, *lines = Format().file(attached)
+    content = header + b"".join(lines)
+
+    found, _, _ = found_in(content, result_csv(uploaded))
+
+    assert given_back(content, found) == [
+        line for line, row in zip(lines, attached, strict=True) if row.is_left_out
+    ]
+
+
+@fast
+@given(st.binary(max_size=300), rows)
+def test_any_bytes_give_an_answer_or_a_sentence(content, uploaded):
+    try:
+        found, _, _ = found_in(content, result_csv(uploaded))
+    except OriginalFileError as error:
+        assert str(error).endswith(".")
+    else:
+        assert found.match.matched == 0 or shows_something(uploaded)
+
+
+@fast
+@given(st.data(), rows, formats)
+def test_of_a_damaged_file_no_two_rows_come_back_as_one(data, uploaded, written):
+    header, *lines = written.file(uploaded)
+    content = header + b"".join(lines)
+    place = data.draw(st.integers(len(header), len(content)))
+    wedge = data.draw(st.sampled_from((b'"', b"", b"\n", b"\0", b",")))
+    damaged = content[:place] + wedge + content[place + data.draw(st.integers(0, 3)) :]
+
+    try:
+        found, _, _ = found_in(
+            damaged, result_csv(uploaded, line_end=written.line_end), written.encoding
+        )
+    except OriginalFileError:
+        return
+    # Only the ids hold this sign.
+    assert all(row.count(b"#") <= 1 for row in given_back(damaged, found))
