@@ -287,6 +287,18 @@ STORAGES = {
 # Source maps are most of the bytes, and only a developer's browser ever asks for one.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 FILE_UPLOAD_TEMP_DIR = tempfile.gettempdir()
+FILE_UPLOAD_HANDLERS = [
+    "config.uploads.LimitedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+MAX_UPLOAD_MEGABYTES = env.int("MAX_UPLOAD_MEGABYTES", 100)
+ORIGINAL_KEPT_HOURS = env.int("ORIGINAL_KEPT_HOURS", 24)
+if MAX_UPLOAD_MEGABYTES < 1 or not 1 <= ORIGINAL_KEPT_HOURS <= 8760:
+    raise ImproperlyConfigured(
+        "MAX_UPLOAD_MEGABYTES must be at least 1, and ORIGINAL_KEPT_HOURS a number of hours from 1 "
+        "to 8760."
+    )
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Logging ----------------------------------------------------------------------------------
