@@ -23,6 +23,13 @@ class RowCountsMixin(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def left_out_rows(self) -> int | None:
+        """Rows that are not in the CRM: skipped or unprocessed."""
+        if self.skipped_rows is None or self.unprocessed_rows is None:
+            return None
+        return self.skipped_rows + self.unprocessed_rows
+
 
 class ResultQuerySet(models.QuerySet["Result"]):
     def due(self, now: datetime) -> Self:
@@ -169,7 +176,7 @@ class OriginalFile(models.Model):
     """The CSV that was once uploaded to Zoho, attached by a person to get its left-out rows back.
 
     Kept for some hours only. `report`: how its rows were matched to those of the result file
-    (`services.reimport.Report`).
+    (`services.reimport_report.Report`).
     """
 
     file = models.OneToOneField(ResultFile, on_delete=models.CASCADE, related_name="original")

@@ -1,0 +1,169 @@
+"""What a person attaches: a CSV or a ZIP of CSVs, and the result file that each belongs to.
+
+It reads alone; `services.reimport` stores.
+"""
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+
+from jobs.models import ResultFile
+from jobs.services.matching import name_of
+from jobs.services.originals import ATTACH_WHAT, Original, OriginalFileError
+from jobs.zoho.result_files import Member, ResultArchive, ResultFileError, ResultLimits
+
+ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One CSV that was attached: the name it bore, and how to open it from the start."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+@contextlib.contextmanager
+def attached_csvs(upload: UploadedFile) -> Iterator[tuple[list[Candidate], list[str]]]:
+    """The CSVs of an upload, and the names of what else its ZIP holds.
+
+    They can be opened until the context ends, and leave nothing behind. Raises OriginalFileError
+    for what is too large, empty, no readable ZIP or no CSV.
+    """
+    if not upload.size:
+        raise OriginalFileError(f"The file is empty. {ATTACH_WHAT}")
+    if upload.size > largest_bytes():
+        raise OriginalFileError(too_large())
+    open_upload = _opener(upload)
+    with open_upload() as stream:
+        is_zip = stream.read(4) in ZIP_BEGINNINGS
+    if not is_zip:
+        yield [Candidate(shown_name(upload.name), open_upload)], []
+        return
+    with tempfile.TemporaryDirectory(prefix="bulkwatch-") as folder, open_upload() as stream:
+        yield _unpacked(stream, Path(folder))
+
+
+def largest_bytes() -> int:
+    return int(settings.MAX_UPLOAD_MEGABYTES) * 1024 * 1024
+
+
+def too_large() -> str:
+    return (
+        f"The file is larger than {settings.MAX_UPLOAD_MEGABYTES:,} MB, which is the most that may "
+        "be attached here. Whoever runs Bulkwatch can allow more by MAX_UPLOAD_MEGABYTES."
+    )
+
+
+def shown_name(name: str | None) -> str:
+    """The name that a person's file bore, without folders and what would disturb a page."""
+    base = (name or "").replace("\\", "/").rpartition("/")[2]
+    return _UNSAFE.sub("", base).strip()[:255] or "unnamed.csv"
+
+
+def assign(
+    candidates: Sequence[Candidate], files: Sequence[ResultFile], encoding: str
+) -> tuple[list[tuple[Candidate, ResultFile]], list[str]]:
+    """Which result file each attached CSV belongs to, and a sentence for each without one.
+
+    Where there is one of each, they belong together. Otherwise by the name that Zoho was given,
+    else by the columns that a result file shows, where only one file suits.
+    """
+    if len(candidates) == len(files) == 1:
+        return [(candidates[0], files[0])], []
+    pairs: list[tuple[Candidate, ResultFile]] = []
+    refused = []
+    free, rest = list(files), []
+    for candidate in candidates:
+        named = [file for file in free if _bears_name(file, candidate.name)]
+        if len(named) == 1:
+            pairs.append((candidate, named[0]))
+            free.remove(named[0])
+        else:
+            rest.append(candidate)
+    for candidate in rest:
+        try:
+            suiting = [file for file in free if _shows_columns_of(candidate, file, encoding)]
+        except OriginalFileError as error:
+            refused.append(f"{candidate.name}: {error}")
+            continue
+        if len(suiting) == 1:
+            pairs.append((candidate, suiting[0]))
+            free.remove(suiting[0])
+        else:
+            many = "several result files" if suiting else "no result file"
+            refused.append(f"{candidate.name}: its name and its columns suit {many}.")
+    return pairs, refused
+
+
+def _opener(upload: UploadedFile) -> Callable[[], BinaryIO]:
+    path = getattr(upload, "temporary_file_path", None)
+    if path is not None:
+        return lambda: open(path(), "rb")
+    upload.seek(0)
+    # Django keeps an upload in memory only if it is a small one.
+    content = upload.read()
+    return lambda: io.BytesIO(content)
+
+
+def _unpacked(stream: BinaryIO, folder: Path) -> tuple[list[Candidate], list[str]]:
+    limit = largest_bytes()
+    limits = ResultLimits(max_total_bytes=limit, max_member_bytes=limit)
+    candidates = []
+    try:
+        with ResultArchive(stream, limits) as archive:
+            ignored = [name for name in archive.ignored if name != "unnamed"]
+            if not archive.members:
+                raise OriginalFileError(_no_csv(archive.ignored))
+            for member in archive.members:
+                path = folder / str(member.index)
+                _extract(archive, member, path)
+                candidates.append(Candidate(shown_name(member.name), _reopener(path)))
+    except ResultFileError as error:
+        raise OriginalFileError(f"{error} {ATTACH_WHAT}") from error
+    return candidates, ignored
+
+
+def _extract(archive: ResultArchive, member: Member, path: Path) -> None:
+    with archive.open(member) as packed, path.open("wb") as target:
+        while chunk := packed.read(65_536):
+            target.write(chunk)
+
+
+def _reopener(path: Path) -> Callable[[], BinaryIO]:
+    return lambda: cast(BinaryIO, path.open("rb"))
+
+
+def _no_csv(names: Sequence[str]) -> str:
+    if "[Content_Types].xml" in names:
+        return f"The file is an Excel workbook or another Office file. {ATTACH_WHAT}"
+    return f"The ZIP file holds no CSV. {ATTACH_WHAT}"
+
+
+def _bears_name(file: ResultFile, name: str) -> bool:
+    """Whether the result file is of an upload of that name. Zoho calls it `<Module>-<name>`."""
+    resource: Any = file.resource
+    known = {_stem(file.name)}
+    if resource:
+        known.add(_stem(resource.file_name))
+        known.add(_stem(file.name).removeprefix(f"{resource.module.casefold()}-"))
+    return _stem(name) in known - {""}
+
+
+def _stem(name: str) -> str:
+    stem, dot, _ = name.casefold().rpartition(".")
+    return stem if dot else name.casefold()
+
+
+def _shows_columns_of(candidate: Candidate, file: ResultFile, encoding: str) -> bool:
+    header = Original(candidate.open, encoding, file.columns).header
+    return bool(file.columns) and set(map(name_of, file.columns)) <= set(map(name_of, header))

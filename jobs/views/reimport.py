@@ -1,0 +1,133 @@
+"""The page that gives left-out rows back, to be imported again; and the files it gives."""
+
+from itertools import chain
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from jobs.models import BulkWriteJob, OriginalFile, Result
+from jobs.reimport_forms import OriginalForm
+from jobs.services import reimport as reimporting
+from jobs.services.originals import OriginalFileError
+from jobs.services.result_reading import NotKeptError
+from jobs.views.downloads import _name, _private
+from jobs.views.requests import HtmxHttpRequest
+
+GONE = (
+    "The attached file is no longer here, or no longer fits the kept result. Attach it again to "
+    "get its rows."
+)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Attach the file that was uploaded to Zoho, and see which of its rows were left out."""
+    job = _job(pk)
+    result = Result.objects.filter(job=job).first()
+    if request.method != "POST":
+        return _page(request, job, result)
+    if result is None or not result.is_archived:
+        messages.error(request, "No copy of this job’s result is kept here to compare a file with.")  # noqa: RUF001
+        return redirect("jobs:reimport", pk)
+    result.job = job
+    form = OriginalForm(request.POST, request.FILES, result_files=_readable(result))
+    if not form.is_valid():
+        return _page(request, job, result, form)
+    given = form.cleaned_data
+    try:
+        attached = reimporting.attach(
+            result, given["upload"], position=given.get("position"), user=request.user
+        )
+    except OriginalFileError as error:
+        form.add_error("upload", str(error))
+        return _page(request, job, result, form)
+    for original in attached.originals:
+        messages.success(request, f"{original.name} is attached.")
+    for sentence in attached.left_aside:
+        messages.warning(request, sentence)
+    first = attached.originals[0].file.position
+    return redirect(f"{reverse('jobs:reimport', args=[pk])}#file-{first}")
+
+
+@require_safe
+def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponseBase:
+    """The attached file's left-out rows as they are in it, as a CSV or in a ZIP."""
+    original = _original(pk, position)
+    with_reasons = request.GET.get("reasons") == "1"
+    stem = original.name.rpartition(".")[0] or original.name
+    name = f"{stem}-to-import-again"
+    result = original.file.result
+    response: HttpResponseBase
+    try:
+        if request.GET.get("as") == "zip":
+            packed = reimporting.zip_to_import_again(original, with_reasons=with_reasons)
+            response = FileResponse(packed, content_type="application/zip")
+            name = f"{name}.zip"
+        else:
+            rows = reimporting.rows_to_import_again(original, with_reasons=with_reasons)
+            # The first piece is read before the answer begins, so that what is gone is a 404.
+            response = StreamingHttpResponse(chain([next(rows)], rows), content_type="text/csv")
+            name = f"{name}.csv"
+    except NotKeptError:
+        return _page(request, result.job, result, missing=True)
+    if request.method == "GET":
+        reimporting.note_download(original, request.user, with_reasons=with_reasons)
+    disposition = content_disposition_header(as_attachment=True, filename=_name(result, name))
+    response["Content-Disposition"] = disposition or "attachment"
+    return _private(response)
+
+
+@require_POST
+def reimport_delete(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponse:
+    """Delete an attached file now; a second time changes nothing."""
+    found = _originals(pk).filter(file__position=position).first()
+    if found is not None:
+        reimporting.delete(found, actor=request.user)
+        messages.success(request, f"{found.name} is deleted.")
+    return redirect("jobs:reimport", pk)
+
+
+def _job(pk: int) -> BulkWriteJob:
+    return get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
+
+
+def _originals(job_pk: int) -> Any:
+    found = OriginalFile.objects.select_related("file__result__job__connection", "file__resource")
+    return found.filter(file__result__job=job_pk)
+
+
+def _original(job_pk: int, position: int) -> OriginalFile:
+    found: OriginalFile = get_object_or_404(_originals(job_pk), file__position=position)
+    return found
+
+
+def _readable(result: Result) -> list[Any]:
+    return list(result.files.filter(error=""))
+
+
+def _page(
+    request: HtmxHttpRequest,
+    job: BulkWriteJob,
+    result: Result | None,
+    form: OriginalForm | None = None,
+    *,
+    missing: bool = False,
+) -> HttpResponse:
+    files = list(result.files.select_related("resource", "original__attached_by") if result else [])
+    context = {
+        "job": job,
+        "result": result,
+        "left_out_files": [file for file in files if file.left_out_rows],
+        "unreadable_files": [file for file in files if file.error],
+        "form": form,
+        "missing": GONE if missing else "",
+        "kept_hours": settings.ORIGINAL_KEPT_HOURS,
+        "shows_sample_uploads": settings.DEMO and job.connection.is_sample,
+    }
+    return render(request, "jobs/reimport.html", context, status=404 if missing else 200)
