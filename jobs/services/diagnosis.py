@@ -29,6 +29,13 @@ _DATE_PARTS = {
 # Values that no picklist offers: dates, numbers, addresses.
 _NO_CHOICE = re.compile(r"@|^\s*[\d.,:/+eE-]+\s*$")
 _LETTERS = re.compile(r"([A-Za-z])\1*")
+# Codes whose cause can be how columns were mapped.
+CODES_OF_MAPPINGS = (
+    "MANDATORY_NOT_FOUND",
+    "INVALID_DATA",
+    "DUPLICATE_DATA",
+    "RESOURCE_NOT_FOUND",
+)
 HIDDEN = "which Zoho's result file does not show"
 ATTACH = "Attach the uploaded file to get these rows with all their columns."
 
@@ -242,8 +249,16 @@ def _counted(case: _Case, values: list[tuple[str, int]]) -> list[str]:
         number = case.facts.get("different") or "many"
         named = ", ".join(quoted(value) for value, _ in values)
         return [f"{number:,} different values, such as {named}"]
-    first = [f"{quoted(value)} stands in {case.of_the_hit(rows)}" for value, rows in values[:1]]
-    return [*first, *(f"{quoted(value)} in {rows:,}" for value, rows in values[1:])]
+    if not values:
+        return []
+    frequent = [(value, rows) for value, rows in values[1:] if rows > 1]
+    counts = [f"{quoted(values[0][0])} stands in {case.of_the_hit(values[0][1])}"]
+    counts += [f"{quoted(value)} in {rows:,}" for value, rows in frequent]
+    others = case.rows - (case.facts.get("empty") or 0) - values[0][1]
+    others -= sum(rows for _, rows in frequent)
+    if others > 0:
+        counts.append(f"{others:,} {'holds another value' if others == 1 else 'hold other values'}")
+    return counts
 
 
 def _spreadsheet(case: _Case) -> list[str]:
@@ -397,14 +412,13 @@ def _looked_for(case: _Case) -> list[str]:
 def _all_rows(case: _Case) -> list[str]:
     """What a reason that all rows have points at."""
     total = case.file.rows
-    if total is None or total < 2 or case.rows != total:
+    if case.reason.code not in CODES_OF_MAPPINGS or total is None or total < 2:
         return []
+    if case.rows != total:
+        return []
+    points_at = "that points at the mapping, not at single rows"
     if case.reason.code == "DUPLICATE_DATA":
         points_at = "the file may have been imported before, or a wrong column is mapped"
-    elif case.reason.code in ("MANDATORY_NOT_FOUND", "INVALID_DATA", "RESOURCE_NOT_FOUND"):
-        points_at = "that points at the mapping, not at single rows"
-    else:
-        return []
     return [f"All {total:,} rows of the file were hit: {points_at}."]
 
 

@@ -19,7 +19,7 @@ from jobs.models import (
 )
 from jobs.services import mapping_changes
 from jobs.services import reasons as reason_texts
-from jobs.services.diagnosis import ImportedFile, diagnose
+from jobs.services.diagnosis import CODES_OF_MAPPINGS, ImportedFile, diagnose
 from jobs.services.mapping_changes import Change
 from jobs.services.outcomes import Counts
 
@@ -106,7 +106,7 @@ class ReasonRow:
 
     `share`: of the rows left out of its file. `rows_together`: with those that the same reason has
     in other files; None where it stands in one file alone. `changes`: what changed of the field's
-    mapping since the module's job before.
+    mapping since `before`, the module's job before, where that can be a cause.
     """
 
     reason: SkipReason
@@ -114,6 +114,7 @@ class ReasonRow:
     mapping: FieldMapping | None
     share: float | None
     rows_together: int | None = None
+    before: BulkWriteJob | None = None
     changes: list[Change] = field(default_factory=list)
 
     @property
@@ -212,9 +213,14 @@ class MappingRow:
     """One mapping, its column's header where the result file shows it, its errors and changes."""
 
     mapping: FieldMapping
-    header: str = ""
+    header: str
     hits: list[ReasonRow] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """The rows of its most frequent error."""
+        return max((hit.reason.rows for hit in self.hits), default=0)
 
 
 @dataclass(slots=True)
@@ -278,34 +284,37 @@ def parts(
         before = earlier.get(resource.pk)
         changes = mapping_changes.changes(before, resource) if before else []
         own = [row for row in reasons if row.file.resource is resource]
-        part = Part(
-            resource=resource,
-            counts=_counts(resource),
-            mappings=_mapping_rows(resource, own, changes),
-            missing=_missing_fields(own),
-            before=before,
-            changes=changes,
-        )
         file = next((file for file in files.values() if file.resource is resource), None)
-        for row in part.mappings:
-            place = file.names.column_of_mapping(row.mapping) if file else None
-            row.header = file.columns[place] if file and place is not None else ""
-        found.append(part)
+        rows = {
+            mapping.pk: MappingRow(mapping, _header(mapping, file))
+            for mapping in resource.field_mappings.all()
+        }
+        for change in changes:
+            if change.mapping is not None:
+                rows[change.mapping.pk].changes.append(change)
+        for reason in own:
+            if reason.mapping is None:
+                continue
+            rows[reason.mapping.pk].hits.append(reason)
+            if before and reason.reason.code in CODES_OF_MAPPINGS:
+                reason.before, reason.changes = before.job, rows[reason.mapping.pk].changes
+        found.append(
+            Part(
+                resource=resource,
+                counts=_counts(resource),
+                mappings=sorted(rows.values(), key=lambda row: -row.rows),
+                missing=_missing_fields(own),
+                before=before,
+                changes=changes,
+            )
+        )
     return found
 
 
-def _mapping_rows(
-    resource: Resource, reasons: Sequence[ReasonRow], changes: Sequence[Change]
-) -> list[MappingRow]:
-    rows = {mapping.pk: MappingRow(mapping) for mapping in resource.field_mappings.all()}
-    for change in changes:
-        if change.mapping is not None:
-            rows[change.mapping.pk].changes.append(change)
-    for reason in reasons:
-        if reason.mapping is not None:
-            rows[reason.mapping.pk].hits.append(reason)
-            reason.changes = rows[reason.mapping.pk].changes
-    return sorted(rows.values(), key=lambda row: -max((hit.reason.rows for hit in row.hits), default=0))
+def _header(mapping: FieldMapping, file: ImportedFile | None) -> str:
+    """What stands over a mapping's column, where the result file shows it."""
+    place = file.names.column_of_mapping(mapping) if file else None
+    return file.columns[place] if file and place is not None else ""
 
 
 def _missing_fields(reasons: Sequence[ReasonRow]) -> list[MissingField]:

@@ -8,8 +8,9 @@ OTHER_REASONS = "OTHER_REASONS"
 _OWN = {
     NO_REASON: ResultCode(
         NO_REASON,
-        "Zoho left the row out and gave no reason.",
-        "Compare the row with one that was imported; import it again alone to see what Zoho says.",
+        "Zoho skipped the row, or did not come to it, and gave no reason.",
+        "Import unprocessed rows again as they are. Compare skipped ones with a row that was "
+        "imported; import one again alone to see what Zoho says.",
     ),
     OTHER_REASONS: ResultCode(
         OTHER_REASONS,

@@ -146,9 +146,9 @@ def test_a_shown_column_that_fits_no_mapping_is_called_a_column_of_the_file():
     ("field", "rows", "known", "sentences"),
     [
         pytest.param(
-            "Email", 40, facts([("n/a", 26), ("a b", 9)], empty=5, different=9),
-            ["Email came from column 2: “n/a” stands in 26 of the 40 rows hit, “a b” in 9, 5 are "
-             "empty."],
+            "Email", 40, facts([("n/a", 26), ("a b", 9), ("c", 1)], empty=1, different=6),
+            ["Email came from column 2: “n/a” stands in 26 of the 40 rows hit, “a b” in 9, 4 hold "
+             "other values, 1 is empty."],
             id="frequent values",
         ),
         pytest.param(
@@ -340,7 +340,10 @@ def test_duplicates_are_told_with_what_the_operation_finds_records_by(
 TIERS = (mapping("Parent_Id", 0, parent_column_index=1, module="Products"), mapping("Price", 1))
 PRODUCTS = Resource(module="Products", position=0, skipped_count=17)
 UNTOLD = facts([("PRD-1", 2)], different=2)
-CODES = "Parent_Id came from column 1, “Code”: “PRD-1” stands in 2 of the 3 rows hit."
+CODES = (
+    "Parent_Id came from column 1, “Code”: “PRD-1” stands in 2 of the 3 rows hit, 1 holds another "
+    "value."
+)
 
 
 @pytest.mark.parametrize(
