@@ -23,10 +23,10 @@ class RowFilterForm(AddressForm):
 
     def __init__(self, data: Any, *, files: Sequence[ResultFile]) -> None:
         super().__init__(data)
-        self.files = {str(file.position): file for file in files}
+        self.result_files = {str(file.position): file for file in files}
 
     def clean_file(self) -> ResultFile | None:
-        return self.files.get(self.known("file", list(self.files)))
+        return self.result_files.get(self.known("file", list(self.result_files)))
 
     def clean_status(self) -> str:
         return self.known("status", list(ROW_STATUSES))

@@ -19,7 +19,7 @@ from jobs.services.matching import (
     plain,
 )
 from jobs.services.originals import MOST_ROWS, Original, OriginalFileError
-from jobs.services.result_reading import LEFT_OUT
+from jobs.services.result_analysis import LEFT_OUT
 from jobs.services.result_tables import reason_in_words
 from jobs.zoho.result_files import RowReader
 

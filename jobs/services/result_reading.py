@@ -2,18 +2,17 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import BinaryIO, cast
 
-from jobs.models import FieldMapping, Result, ResultFile
+from jobs.models import Result, ResultFile
 from jobs.services import reasons
-from jobs.services.result_analysis import ROW_COUNT_FIELDS
-from jobs.zoho.result_files import ResultArchive, ResultRow, RowReader
+from jobs.services.result_analysis import LEFT_OUT, ROW_COUNT_FIELDS
+from jobs.services.result_resources import names_known
+from jobs.zoho.result_files import Block, ResultArchive, ResultRow, RowReader
 
-LEFT_OUT = ("skipped", "unprocessed")
 # What rows are filtered by: one of Zoho's statuses, what is not in the CRM, or any other word.
 ROW_STATUSES = ("left_out", *ROW_COUNT_FIELDS, "other")
 # What a page shows of a row at most: a hostile file has ten thousand columns, or cells of
@@ -45,7 +44,7 @@ class RowFilter:
         said = words.get(self.status, f"{self.status} rows")
         if self.has_reason:
             said += f" with {self.reason}"
-        return f"{said} holding {' '.join(self.words)}" if self.words else said
+        return f"{said} holding “{' '.join(self.words)}”" if self.words else said
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -82,15 +81,28 @@ class RowPage:
     statuses: dict[str, int] | None
 
 
-def matching_rows(result: Result, file: ResultFile, wanted: RowFilter) -> Iterator[ResultRow]:
-    """The rows of a kept file that are wanted, in the file's order.
+@contextlib.contextmanager
+def open_file(result: Result, file: ResultFile) -> Iterator[RowReader]:
+    """A reader of one CSV of a kept ZIP.
 
     Raises NotKeptError where the copy is gone, ResultFileError where it cannot be read.
     """
-    with open_file(result, file) as reader:
-        for row in _matching(reader, file, wanted):
-            if wanted.has_status(row.status):
-                yield row
+    with _archive(result) as archive:
+        if file.position >= len(archive.members):
+            raise NotKeptError
+        yield archive.rows(
+            archive.members[file.position],
+            encoding=result.job.character_encoding or None,
+            mapped_columns=_names_known(result, file),
+        )
+
+
+def matching_rows(reader: RowReader, file: ResultFile, wanted: RowFilter) -> Iterator[ResultRow]:
+    """The rows of an open file that are wanted, in the file's order. Errors: as `open_file`."""
+    search = _Search(reader, file, wanted)
+    for block in reader.blocks():
+        for index in search.of_status(block, search.in_block(block)):
+            yield search.row(block, index)
 
 
 def page_of_rows(
@@ -100,29 +112,40 @@ def page_of_rows(
 
     Reads no further than it must: to the page's end where the stored figures tell how many rows
     match. Long values are cut, and further columns left out (CHARACTERS_SHOWN, COLUMNS_SHOWN).
-    Errors: as `matching_rows`.
+    Errors: as `open_file`.
     """
     total = known_total(file, wanted)
     if total is not None:
-        number = min(number, max(-(-total // size), 1))
-        found = islice(matching_rows(result, file, wanted), (number - 1) * size, number * size)
-        return RowPage([_bounded(row) for row in found], number, total, None)
+        number = min(number, _pages(total, size))
     statuses: Counter[str] = Counter()
     shown: list[ResultRow] = []
-    total = 0
+    seen = 0
     with open_file(result, file) as reader:
-        for row in _matching(reader, file, wanted):
-            statuses[row.status if row.status in ROW_COUNT_FIELDS else "other"] += 1
-            if not wanted.has_status(row.status):
-                continue
-            if total < number * size:
-                if total % size == 0:
+        search = _Search(reader, file, wanted)
+        for block in reader.blocks():
+            found = search.in_block(block)
+            if total is None:
+                statuses.update(search.statuses(block, found))
+            found = search.of_status(block, found)
+            # The last page reached so far is kept, as nobody knows yet whether there is a further.
+            end = min(seen + len(found), number * size)
+            if end > (seen if total is None else max(seen, (number - 1) * size)):
+                start = (end - 1) // size * size
+                if start >= seen:
                     shown = []
-                shown.append(_bounded(row))
-            total += 1
+                places = found[max(start - seen, 0) : end - seen]
+                shown += [_bounded(search.row(block, index)) for index in places]
+            seen += len(found)
+            if total is not None and seen >= number * size:
+                break
+    if total is not None:
+        return RowPage(shown, number, total, None)
     counted = {"": statuses.total(), "left_out": sum(statuses[status] for status in LEFT_OUT)}
-    last = max(-(-total // size), 1)
-    return RowPage(shown, min(number, last), total, dict(statuses) | counted)
+    return RowPage(shown, min(number, _pages(seen, size)), seen, dict(statuses) | counted)
+
+
+def _pages(total: int, size: int) -> int:
+    return max(-(-total // size), 1)
 
 
 def known_total(file: ResultFile, wanted: RowFilter) -> int | None:
@@ -149,30 +172,12 @@ def status_counts(file: ResultFile) -> dict[str, int]:
     }
 
 
-def row_reasons(row: ResultRow) -> set[tuple[str, str]]:
-    """Why a row was left out, as (code, field); empty for a row about which Zoho says nothing."""
-    found = {(error.code[:100], error.column[:255]) for error in row.errors}
-    if not found and row.status in LEFT_OUT:
-        return {(reasons.NO_REASON, "")}
-    return found
-
-
-@contextlib.contextmanager
-def open_file(result: Result, file: ResultFile) -> Iterator[RowReader]:
-    """A reader of one CSV of a kept ZIP. Errors: as `matching_rows`."""
-    with _archive(result) as archive:
-        if file.position >= len(archive.members):
-            raise NotKeptError
-        yield archive.rows(
-            archive.members[file.position],
-            encoding=result.job.character_encoding or None,
-            mapped_columns=columns_mapped(result),
-        )
-
-
-def columns_mapped(result: Result) -> list[str]:
-    mappings = FieldMapping.objects.filter(resource__job_id=result.job_id)
-    return list(mappings.exclude(api_name="").values_list("api_name", flat=True))
+def _names_known(result: Result, file: ResultFile) -> list[str]:
+    """The names that the file's ERRORS were parsed with when they were counted."""
+    resources = []
+    if file.resource is None:
+        resources = list(result.job.resources.prefetch_related("field_mappings"))
+    return names_known(file.resource, resources)
 
 
 @contextlib.contextmanager
@@ -186,30 +191,84 @@ def _archive(result: Result) -> Iterator[ResultArchive]:
         yield archive
 
 
-def _matching(reader: RowReader, file: ResultFile, wanted: RowFilter) -> Iterable[ResultRow]:
-    """The rows that are wanted but for their status."""
-    found: Iterable[ResultRow] = reader
-    if wanted.code == reasons.OTHER_REASONS:
-        listed = set(file.reasons.values_list("code", "field"))
-        found = (row for row in found if row_reasons(row) - listed)
-    elif wanted.has_reason:
-        found = (row for row in found if _has_reason(row, wanted))
-    if wanted.words:
-        found = (row for row in found if _holds(row, wanted.words))
-    return found
+class _Search:
+    """A RowFilter at work on the blocks of one file; rows are told by their index in a block."""
+
+    def __init__(self, reader: RowReader, file: ResultFile, wanted: RowFilter) -> None:
+        self._reader = reader
+        self._wanted = wanted
+        self._listed: set[tuple[str, str]] = set()
+        if wanted.code == reasons.OTHER_REASONS:
+            self._listed = set(file.reasons.values_list("code", "field"))
+
+    def row(self, block: Block, index: int) -> ResultRow:
+        reader = self._reader
+        cells = block.row(index)
+        errors_text = cells[reader.errors_place]
+        return ResultRow(
+            block.first + index,
+            _status(cells[reader.status_place]),
+            "" if reader.record_id_place is None else cells[reader.record_id_place].strip(),
+            reader.errors_of(errors_text),
+            errors_text,
+            tuple([cells[place] for place in reader.places]),
+        )
+
+    def in_block(self, block: Block) -> Sequence[int]:
+        """The rows that match but for their status."""
+        found: Sequence[int] = range(block.rows)
+        if self._wanted.has_reason:
+            statuses = block.column(self._reader.status_place)
+            pairs = list(zip(statuses, block.column(self._reader.errors_place), strict=True))
+            matching = {pair for pair in set(pairs) if self._has_reason(*pair)}
+            found = [index for index, pair in enumerate(pairs) if pair in matching]
+        if self._wanted.words and found:
+            found = self._holding_the_words(block, found)
+        return found
+
+    def of_status(self, block: Block, found: Sequence[int]) -> Sequence[int]:
+        """Those of the rows that have the wanted status."""
+        if not self._wanted.status or not found:
+            return found
+        column = block.column(self._reader.status_place)
+        matching = {word for word in set(column) if self._wanted.has_status(_status(word))}
+        return [index for index in found if column[index] in matching]
+
+    def statuses(self, block: Block, found: Sequence[int]) -> Iterator[str]:
+        """The status of each of the rows, as a word of ROW_STATUSES."""
+        column = block.column(self._reader.status_place)
+        known = {word: _status(word) for word in set(column)}
+        for index in found:
+            status = known[column[index]]
+            yield status if status in ROW_COUNT_FIELDS else "other"
+
+    def _has_reason(self, status: str, errors_text: str) -> bool:
+        wanted = self._wanted
+        errors = self._reader.errors_of(errors_text)
+        found = {(error.code[:100], error.column[:255]) for error in errors}
+        if not found and _status(status) in LEFT_OUT:
+            found = {(reasons.NO_REASON, "")}
+        if wanted.code == reasons.OTHER_REASONS:
+            return bool(found - self._listed)
+        return any(
+            wanted.code in ("", code) and wanted.field in (None, field) for code, field in found
+        )
+
+    def _holding_the_words(self, block: Block, found: Sequence[int]) -> list[int]:
+        places = list(self._reader.places)
+        if self._reader.record_id_place is not None:
+            places.append(self._reader.record_id_place)
+        rows = list(zip(*(block.column(place) for place in places), strict=True))
+        # All at once, as that is much faster. No value holds a NUL, and no word a line break.
+        texts = "\0".join(["\n".join(rows[index]) for index in found]).casefold().split("\0")
+        held = list(zip(found, texts, strict=True))
+        for word in self._wanted.words:
+            held = [(index, text) for index, text in held if word in text]
+        return [index for index, _ in held]
 
 
-def _has_reason(row: ResultRow, wanted: RowFilter) -> bool:
-    return any(
-        wanted.code in ("", code) and wanted.field in (None, field)
-        for code, field in row_reasons(row)
-    )
-
-
-def _holds(row: ResultRow, words: Iterable[str]) -> bool:
-    # A word holds no white space, so none is found across two values.
-    text = "\n".join((*row.values, row.record_id)).casefold()
-    return all(word in text for word in words)
+def _status(cell: str) -> str:
+    return cell.strip().lower()
 
 
 def _bounded(row: ResultRow) -> ResultRow:

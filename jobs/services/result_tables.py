@@ -6,8 +6,8 @@ from jobs.models import Result, ResultFile, SkipReason
 from jobs.models.job import CountsMixin
 from jobs.models.result import RowCountsMixin
 from jobs.services import reasons, wording
-from jobs.services.result_analysis import ROW_COUNT_FIELDS
-from jobs.services.result_reading import LEFT_OUT, RowFilter, matching_rows
+from jobs.services.result_analysis import LEFT_OUT, ROW_COUNT_FIELDS
+from jobs.services.result_reading import RowFilter, matching_rows, open_file
 from jobs.zoho.result_files import ResultRow
 
 _ROWS_AROUND = (("File", "Row"), ("Record id", "Status", "Reason", "Zoho's ERRORS"))
@@ -25,32 +25,33 @@ def rows(result: Result, files: Sequence[ResultFile], wanted: RowFilter) -> Iter
     """The rows of the files that are wanted, each with its reason in words.
 
     A header comes first, and again where a file has other columns; a file that cannot be read is
-    named with the reason. Raises NotKeptError and ResultFileError as `matching_rows`.
+    named with the reason. Errors: as `open_file`.
     """
     before, after = _ROWS_AROUND
     header_shown: list[str] | None = None
     for file in files:
-        header = [*before, *file.columns, *after]
         if file.error:
-            header = ["File", "Could not be read"]
-        if header != header_shown:
-            yield header
-            header_shown = header
-        if file.error:
-            yield [file.name, file.error]
+            yield from (["File", "Could not be read"], [file.name, file.error])
+            header_shown = None
             continue
-        for row in matching_rows(result, file, wanted):
-            yield [
-                *(file.name, str(row.number), *row.values),
-                *(row.record_id, row.status, reason_in_words(row), row.errors_text),
-            ]
+        with open_file(result, file) as reader:
+            header = [*before, *reader.columns, *after]
+            if header != header_shown:
+                yield header
+                header_shown = header
+            for row in matching_rows(reader, file, wanted):
+                yield [
+                    *(file.name, str(row.number), *row.values),
+                    *(row.record_id, row.status, reason_in_words(row), row.errors_text),
+                ]
 
 
 def whole_file(result: Result, file: ResultFile) -> Iterator[list[str]]:
-    """All rows of a file with all its columns, header first. Errors: as `rows`."""
-    yield [*file.columns, "STATUS", "RECORD_ID", "ERRORS"]
-    for row in matching_rows(result, file, RowFilter()):
-        yield [*row.values, row.status.upper(), row.record_id, row.errors_text]
+    """All rows of a file with all its columns, header first. Errors: as `open_file`."""
+    with open_file(result, file) as reader:
+        yield list(reader.header)
+        for block in reader.blocks():
+            yield from map(block.row, range(block.rows))
 
 
 def figures(result: Result) -> Iterator[list[str]]:

@@ -14,10 +14,10 @@ from jobs.models import BulkWriteJob, Connection, Result, ResultFile
 from jobs.row_forms import RowFilterForm
 from jobs.services import reasons
 from jobs.services.access import region_of
+from jobs.services.result_analysis import LEFT_OUT
 from jobs.services.result_reading import (
     CHARACTERS_SHOWN,
     COLUMNS_SHOWN,
-    LEFT_OUT,
     ROW_STATUSES,
     NotKeptError,
     RowFilter,
@@ -79,7 +79,7 @@ def rows(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     form = RowFilterForm(request.GET, files=files)
     asked_file, wanted = form.read()
     file = asked_file or _first(files)
-    context = {
+    context: dict[str, Any] = {
         "job": job,
         "result": result,
         "files": files,
@@ -90,10 +90,8 @@ def rows(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     }
     if result is not None and result.is_archived and file is not None and not file.error:
         result.job = job
-        number = request.GET.get("page", "")
-        number = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 1
         try:
-            found = page_of_rows(result, file, wanted, max(number, 1), PAGE_SIZE)
+            found = page_of_rows(result, file, wanted, _page_number(request), PAGE_SIZE)
         except NotKeptError:
             context["is_gone"] = True
         except ResultFileError as error:
@@ -102,6 +100,12 @@ def rows(request: HtmxHttpRequest, pk: int) -> HttpResponse:
             context |= _found(job, file, wanted, found)
     template = "jobs/_result_rows.html" if request.htmx else "jobs/result_rows.html"
     return render(request, template, context)
+
+
+def _page_number(request: HtmxHttpRequest) -> int:
+    asked = request.GET.get("page", "")
+    is_number = asked.isascii() and asked.isdecimal() and len(asked) < 10
+    return max(int(asked), 1) if is_number else 1
 
 
 def _found(

@@ -13,7 +13,9 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Result, ResultFile, SkipReason
-from jobs.services import alerting, polling, result_analysis, result_reading, results
+from jobs.services import alerting, polling, result_analysis, result_tables, results
+from jobs.services.reasons import describe
+from jobs.services.result_reading import RowFilter
 from jobs.tests.factories import body, completed, make_connection, make_job, observe, resource
 from jobs.tests.stand_in import TOKEN_URL, StandIn, csv_of, error_body, result_url, zip_of
 
@@ -109,20 +111,18 @@ class TestAResultThatIsThere:
         ]
         assert result.added_rows == 2
 
-    def test_gives_its_skipped_rows_with_reasons_in_words(self, zoho):
+    def test_gives_its_left_out_rows_with_reasons_in_words(self, zoho):
         job = ended(added=1, updated=0, skipped=1, total=2)
         zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED, ("X", "unprocessed", "", ""))))
+        result = fetch(job)
 
-        rows = list(result_reading.skipped_rows(fetch(job)))
+        _, *rows = result_tables.rows(result, result.files.all(), RowFilter(status="left_out"))
 
-        assert rows[0] == ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
-        assert rows[1][:2] == ["Leads.csv", "2"]
-        assert rows[1][3:] == [
-            "skipped",
-            "Last_Name: A mandatory field is empty or its column is missing",
-            "MANDATORY_NOT_FOUND-Last_Name",
+        meaning = describe("MANDATORY_NOT_FOUND").meaning.rstrip(".")
+        assert [row[1:2] + row[4:] for row in rows] == [
+            ["2", "skipped", f"Last_Name: {meaning}", "MANDATORY_NOT_FOUND-Last_Name"],
+            ["3", "unprocessed", "Zoho gave no reason", ""],
         ]
-        assert rows[2][1:] == ["3", "X", "unprocessed", "Zoho gave no reason", ""]
 
     def test_takes_the_place_of_a_copy_that_a_crash_left_behind(self, zoho):
         job = ended(added=1, updated=0, skipped=0, total=1)
@@ -239,9 +239,8 @@ class TestTheRowsSettleTheJob:
         assert (bad.added_rows, bad.rows) == (None, None)
         assert "no STATUS and ERRORS columns" in bad.error
         assert "Notes.csv could not be read" in result.warnings[0]
-        assert list(result_reading.skipped_rows(result)) == [
-            ["File", "Row", "Last_Name", "Status", "Reason", "Zoho's ERRORS"]
-        ]
+        rows = result_tables.rows(result, result.files.all(), RowFilter(status="left_out"))
+        assert [row[0] for row in rows] == ["File", "File", "Notes.csv"]
 
 
 class TestAResultThatCannotBeRead:
