@@ -287,11 +287,7 @@ STORAGES = {
 # Source maps are most of the bytes, and only a developer's browser ever asks for one.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 FILE_UPLOAD_TEMP_DIR = tempfile.gettempdir()
-FILE_UPLOAD_HANDLERS = [
-    "config.uploads.LimitedUploadHandler",
-    "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
-]
+FILE_UPLOAD_HANDLERS = ["config.uploads.LimitedUploadHandler"]
 MAX_UPLOAD_MEGABYTES = env.int("MAX_UPLOAD_MEGABYTES", 100)
 ORIGINAL_KEPT_HOURS = env.int("ORIGINAL_KEPT_HOURS", 24)
 if MAX_UPLOAD_MEGABYTES < 1 or not 1 <= ORIGINAL_KEPT_HOURS <= 8760:

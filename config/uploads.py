@@ -5,15 +5,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
 
 class RefusedUpload(UploadedFile):
     """Stands for a file that was larger than allowed; nothing of it is there but its size."""
 
 
-class LimitedUploadHandler(FileUploadHandler):
-    """Let MAX_UPLOAD_MEGABYTES of a request's files through to the handlers behind it.
+class LimitedUploadHandler(TemporaryFileUploadHandler):
+    """Write a request's files to temporary ones, MAX_UPLOAD_MEGABYTES of them all at most.
 
     Django reads a form before the view runs, and before it is known whether the sender is signed
     in, so that nothing else could stop a disk from filling up. The rest of the request is read and
@@ -25,17 +25,22 @@ class LimitedUploadHandler(FileUploadHandler):
         super().__init__(request)
         self._received = 0
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self._received += len(raw_data)
-        return None if self._received > self._limit() else raw_data
+        if self._is_too_much():
+            # Also deletes it.
+            self.file.close()
+        else:
+            super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
-        if self._received <= self._limit():
-            return None
-        return RefusedUpload(BytesIO(), self.file_name, self.content_type, file_size)
+        if self._is_too_much():
+            self.file.close()
+            return RefusedUpload(BytesIO(), self.file_name, self.content_type, file_size)
+        return super().file_complete(file_size)
 
-    def _limit(self) -> int:
+    def _is_too_much(self) -> bool:
         user = getattr(self.request, "user", None)
-        if user is None or not user.is_authenticated:
-            return 0
-        return int(settings.MAX_UPLOAD_MEGABYTES) * 1024 * 1024
+        may_send = user is not None and user.is_authenticated
+        most = int(settings.MAX_UPLOAD_MEGABYTES) * 1024 * 1024 if may_send else 0
+        return self._received > most

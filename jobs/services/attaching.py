@@ -109,8 +109,8 @@ def _opener(upload: UploadedFile) -> Callable[[], BinaryIO]:
     path = getattr(upload, "temporary_file_path", None)
     if path is not None:
         return lambda: open(path(), "rb")
+    # A file that is held in memory already.
     upload.seek(0)
-    # Django keeps an upload in memory only if it is a small one.
     content = upload.read()
     return lambda: io.BytesIO(content)
 

@@ -162,6 +162,7 @@ class Original:
     def _records(self, delimiter: str) -> Iterator[Record]:
         """The header and the rows. What a quotation mark leaves open is refused, not guessed."""
         number = width = 0
+        usual_widths: set[int] = set()
         with self._open() as stream:
             stream.seek(self._start)
             lines = _Lines(
@@ -176,13 +177,17 @@ class Original:
                 except StopIteration:
                     return
                 except _RowTooLongError as error:
-                    raise OriginalFileError(f"In {where}, a quoted cell does not end.") from error
+                    raise OriginalFileError(
+                        f"In {where}, a quoted cell does not end, or the row is longer than "
+                        f"{LONGEST_ROW_BYTES:,} bytes."
+                    ) from error
                 except csv.Error as error:
                     raise OriginalFileError(_csv_error(str(error), where)) from error
                 if cells:
                     width = width or len(cells)
-                    if lines.taken > 1 and (len(cells) < width or any(cells[width:])):
+                    if lines.taken > 1 and len(cells) not in usual_widths and number:
                         raise OriginalFileError(_runs_on(where, len(cells), width))
+                    usual_widths.add(len(cells))
                     yield Record(start, lines.position, cells, lines.content())
                     number += 1
                 start = lines.position
@@ -262,7 +267,10 @@ def _length_without_line_end(row: bytes, encoding: str) -> int:
 
 def _csv_error(message: str, where: str) -> str:
     if "field limit" in message:
-        return f"In {where}, a cell is longer than {csv.field_size_limit():,} characters."
+        most = f"{csv.field_size_limit():,} characters"
+        return (
+            f"In {where}, a cell is longer than {most}, or a quotation mark is missing at its end."
+        )
     if "new-line" in message:
         return (
             f"In {where}, a line break is of another kind than those of the other lines, so where "
@@ -278,8 +286,8 @@ def _csv_error(message: str, where: str) -> str:
 def _runs_on(where: str, cells: int, width: int) -> str:
     """A mark that is missing somewhere can make one row of two, and it still reads as a CSV."""
     return (
-        f"In {where}, a quoted cell runs over a line break, and the row has {cells:,} cells where "
-        f"the header has {width:,}: a quotation mark may be missing. Correct this in a copy of the "
+        f"In {where}, a quoted cell runs over a line break, and the row's cells number {cells:,}, "
+        f"the header's {width:,}: a quotation mark may be missing. Correct this in a copy of the "
         "file, then attach the copy."
     )
 
