@@ -116,6 +116,13 @@ def test_a_missing_permission_is_a_refusal_that_says_what_to_do(zoho, code):
     assert "administrator" in error.resolution
 
 
+@pytest.mark.parametrize("wrapped", [NO_PERMISSION, [NO_PERMISSION], {"data": [NO_PERMISSION]}])
+def test_a_refusal_that_calls_itself_a_file_is_one_all_the_same(zoho, wrapped):
+    says(zoho, FILE_HOST, wrapped, 200, BINARY)
+
+    assert refusal().code == "NO_PERMISSION"
+
+
 @pytest.mark.parametrize("body", [{"code": "OAUTH_SCOPE_MISMATCH"}, b"<html>", {}])
 def test_an_answer_of_401_is_a_question_of_the_sign_in(zoho, body):
     says(zoho, FILE_HOST, body, 401)
