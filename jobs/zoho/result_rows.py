@@ -97,11 +97,13 @@ class RowReader:
             head = stream.read(HEAD_BYTES)
         if not head.strip():
             raise ResultFileError("The result CSV is empty.")
+        if head.lstrip().startswith(b"<"):
+            raise ResultFileError("The file in the ZIP is a web page or XML, not a result CSV.")
         self.encoding = choose_encoding(head, encoding)
         self.delimiter, header = _header(head.decode(self.encoding, "replace"))
         names = [_clean(name).strip()[:255] for name in header]
         places = {name.upper(): place for place, name in reversed(list(enumerate(names)))}
-        _check_header(names, places, head)
+        _check_header(names, places)
         self.status_place = places["STATUS"]
         self.errors_place = places["ERRORS"]
         self.record_id_place = places.get(
@@ -292,15 +294,13 @@ def _header(text: str) -> tuple[str, list[str]]:
     return best
 
 
-def _check_header(names: Sequence[str], places: Mapping[str, int], head: bytes) -> None:
+def _check_header(names: Sequence[str], places: Mapping[str, int]) -> None:
     if "STATUS" in places and "ERRORS" in places and len(names) <= MOST_COLUMNS:
         return
     if len(names) > MOST_COLUMNS:
         raise ResultFileError(
             f"The result CSV has {len(names):,} columns or more; at most {MOST_COLUMNS} are read."
         )
-    if head.lstrip()[:1] == b"<":
-        raise ResultFileError("The file in the ZIP is a web page or XML, not a result CSV.")
     shown = ", ".join(name[:50] for name in names[:20])
     raise ResultFileError(
         f"The result CSV has no STATUS and ERRORS columns; its columns are: {shown}"

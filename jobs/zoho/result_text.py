@@ -55,8 +55,8 @@ class TextPieces:
                 text = text.replace("\0", "")
             self.has_undecodable = self.has_undecodable or UNDECODABLE in text
             text = self._rest + text
-            # A "\r" at the very end may be half of a line's end.
-            end = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
+            # Between "\r" and "\n" as well: what follows is then a blank line, which is no row.
+            end = max(text.rfind("\n"), text.rfind("\r")) + 1
             cut = len(text) if self._ended else end
             self.text, self._rest, self.at = text[:cut], text[cut:], 0
             self.number += 1
@@ -97,9 +97,7 @@ def split_rows(text: str, delimiter: str, width: int) -> list[str] | None:
             return None
         text = unquoted
     if "\r" in text:
-        text = text.replace("\r\n", "\n")
-        if "\r" in text:
-            return None
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.endswith("\n"):
         text += "\n"
     rows = text.count("\n")
@@ -117,16 +115,17 @@ def split_rows(text: str, delimiter: str, width: int) -> list[str] | None:
 def _unquoted(text: str, delimiter: str) -> str | None:
     """The text with its quotes taken off and what they held escaped; None unless all is plain.
 
-    Plain: each cell in quotes begins and ends where a cell does, and holds no quotes.
+    Plain: quotes open only where a cell begins, and none is inside of others.
     """
     parts = text.split('"')
     if len(parts) % 2 == 0:
         return None
     if "\r" in text:
-        parts[::2] = '"'.join(parts[::2]).replace("\r\n", "\n").split('"')
-    edges = {parts[0][-1:] or "\n", parts[-1][:1] or "\n"}
-    edges.update([part[:1] for part in parts[2:-1:2]], [part[-1:] for part in parts[2:-1:2]])
-    if not edges <= {delimiter, "\n"}:
+        outside = '"'.join(parts[::2]).replace("\r\n", "\n").replace("\r", "\n")
+        parts[::2] = outside.split('"')
+    # What follows a closing quote belongs to the cell as well: csv reads "a"b as ab.
+    before = {part[-1:] for part in parts[2:-1:2]} | {parts[0][-1:] or "\n"}
+    if not before <= {delimiter, "\n"}:
         return None
     inside = '"'.join(parts[1::2])
     for character, escape in _escapes(delimiter):
