@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent, OriginalFile, Result, SkipReason
+from jobs.services import reimport
 from jobs.services.bulk import update_rows
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 
@@ -139,15 +140,15 @@ def _forget_values(result: Result) -> None:
 
 
 def _remove_files(result: Result) -> bool:
-    """Remove what a deleted result has in the storage; whether that worked."""
+    """Remove what a deleted result has in the storage; whether its own file is gone."""
+    attached = OriginalFile.objects.filter(file__result=result).select_related("file__result")
+    for original in attached:
+        reimport.delete(original, why="its result was deleted")
     try:
-        for original in OriginalFile.objects.filter(file__result=result):
-            original.content.storage.delete(str(original.content.name))
-            original.delete()
         if result.archive:
             result.archive.storage.delete(str(result.archive.name))
     except OSError as error:
-        logger.warning("Files of the deleted result %s stay for now: %s", result.pk, error)
+        logger.warning("The file of the deleted result %s stays for now: %s", result.pk, error)
         return False
     # Its name in the row is the note that a file may be left.
     Result.objects.filter(pk=result.pk).update(archive="")
@@ -185,6 +186,7 @@ def remove_leftovers() -> None:
 
 
 def tidy_up(now: datetime) -> bool:
-    """Delete what is to be kept no longer; whether more is left for another run."""
+    """Delete what is to be kept no longer, attached uploads too; whether more results are left."""
     remove_leftovers()
+    reimport.delete_expired(now)
     return delete_aged(now)

@@ -245,6 +245,17 @@ def test_a_file_that_is_gone_already_is_no_trouble():
     assert retention.delete_result(result_of(job))
 
 
+def test_attached_uploads_go_when_their_time_has_passed():
+    original = attach(kept())
+    retention.tidy_up(timezone.now())
+    assert OriginalFile.objects.exists()
+
+    retention.tidy_up(original.expires_at)
+
+    assert not OriginalFile.objects.exists()
+    assert not original.content.storage.exists(original.content.name)
+
+
 class TestByAge:
     def test_nothing_goes_unless_it_is_asked_for(self, settings):
         assert settings.RESULT_RETENTION_DAYS == 0
