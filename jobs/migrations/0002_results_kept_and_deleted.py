@@ -94,8 +94,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="resource",
-            index=models.Index(fields=["module", "-job"], name="resource_module_job"),
+            model_name="bulkwritejob",
+            index=models.Index(fields=["connection", "created_time"], name="job_before"),
         ),
         migrations.AddField(
             model_name="originalfile",

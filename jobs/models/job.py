@@ -96,6 +96,20 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
         """Active jobs that a poll can change: their connections are neither paused nor blocked."""
         return self.active().filter(connection__paused=False, connection__blocked_at=None)
 
+    def before(self, job: "BulkWriteJob") -> Self:
+        """Jobs of the same connection before this one, the latest first.
+
+        By the time at which Zoho created them; where that is not known, as they were registered.
+        """
+        same = self.filter(connection=job.connection_id)
+        if job.created_time is None:
+            return same.filter(pk__lt=job.pk).order_by("-pk")
+        return (
+            same.filter(created_time__lte=job.created_time)
+            .exclude(created_time=job.created_time, pk__gte=job.pk)
+            .order_by("-created_time", "-pk")
+        )
+
     def ended(self) -> Self:
         """Jobs that Zoho has ended, the latest end first."""
         return self.exclude(ended_at=None).order_by("-ended_at", "-pk")
@@ -240,6 +254,8 @@ class BulkWriteJob(CountsMixin):
                 condition=Q(lease_until__isnull=False),
                 name="job_leased",
             ),
+            # BulkWriteJobQuerySet.before()
+            models.Index(fields=["connection", "created_time"], name="job_before"),
             # The list's filters and sorts
             models.Index(fields=["outcome", "-id"], name="job_outcome"),
             models.Index(fields=["-id"], condition=Q(needs_attention=True), name="job_attention"),
@@ -342,8 +358,6 @@ class Resource(CountsMixin):
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="resource_unique_in_job"),
         ]
-        # services.mapping_changes, which looks for the module's job before this one
-        indexes = [models.Index(fields=["module", "-job"], name="resource_module_job")]
 
     def __str__(self) -> str:
         return self.module or f"Resource {self.position + 1}"

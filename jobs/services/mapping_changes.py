@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from jobs.models import BulkWriteJob, FieldMapping, Resource
+from jobs.models.job import BulkWriteJobQuerySet
 from jobs.services.diagnosis import default_text
 
 ARROW = "→"
+JOBS_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +34,40 @@ class Change:
 def previous(resources: Sequence[Resource]) -> dict[int, Resource]:
     """By the key of each of one job's resources, the same module's in the latest job before it.
 
-    That is the latest job of the same connection that Zoho created earlier and named mappings for;
-    of several files of the module in it, the one at the same place. With its `field_mappings` and
-    `job`. Three queries, whatever the number of resources.
+    That is the latest among `JOBS_LOOKED_AT` earlier jobs of the connection that has mappings of
+    the module; of several files of the module in it, the one at the same place. With its
+    `field_mappings` and `job`. Four queries, whatever the number of resources.
     """
-    if not any(resource.module for resource in resources):
+    modules = {resource.module for resource in resources} - {""}
+    if not modules:
         return {}
-    mapped = Resource.objects.filter(
-        Exists(FieldMapping.objects.filter(resource=OuterRef("pk"))),
+    has_mappings = Exists(FieldMapping.objects.filter(resource=OuterRef("pk")))
+    of_module = Resource.objects.filter(
+        has_mappings, job=OuterRef("pk"), module=OuterRef(OuterRef("module"))
     )
-    earlier = (
-        mapped.filter(_before(resources[0].job), module=OuterRef("module"))
-        .order_by(F("job__created_time").desc(nulls_last=True), "-job_id")
-        .values("job_id")
-    )
+    earlier = _looked_at(resources[0].job).filter(Exists(of_module))
     own = Resource.objects.filter(pk__in=[resource.pk for resource in resources])
-    job_of = dict(own.values_list("module", Subquery(earlier[:1])))
-    candidates = mapped.filter(job__in={job for job in job_of.values() if job})
-    known = list(candidates.select_related("job").prefetch_related("field_mappings"))
-    found = {}
+    job_of = dict(own.values_list("module", Subquery(earlier.values("pk")[:1])))
+    found = Resource.objects.filter(has_mappings, job__in=set(job_of.values()), module__in=modules)
+    by_place: dict[tuple[str, int], list[Resource]] = {}
+    for other in found.select_related("job").prefetch_related("field_mappings"):
+        by_place.setdefault((other.module, other.job_id), []).append(other)
+    chosen = {}
     for resource in resources:
-        same = [
-            other
-            for other in known
-            if other.module == resource.module and other.job_id == job_of.get(resource.module)
-        ]
-        if resource.module and same:
-            found[resource.pk] = min(
-                same, key=lambda o: (o.position != resource.position, o.position)
-            )
-    return found
+        same = by_place.get((resource.module, job_of.get(resource.module) or 0), [])
+        if same:
+            at_same_place = [other for other in same if other.position == resource.position]
+            chosen[resource.pk] = (at_same_place or same)[0]
+    return chosen
 
 
-def _before(job: BulkWriteJob) -> Q:
-    """Jobs of the same connection before this one: by Zoho's time, else as they were registered."""
-    earlier = Q(job__lt=job)
-    if job.created_time is not None:
-        is_older = Q(job__created_time__lt=job.created_time)
-        earlier = is_older | (Q(job__created_time=job.created_time) & earlier)
-    return Q(job__connection=job.connection_id) & earlier
+def _looked_at(job: BulkWriteJob) -> BulkWriteJobQuerySet:
+    """The jobs before this one, the latest first, and not all of a long history."""
+    earlier = BulkWriteJob.objects.before(job)
+    since = earlier.values_list("created_time", flat=True)[JOBS_LOOKED_AT - 1 : JOBS_LOOKED_AT]
+    # The moment, and not the keys of so many jobs, lets the database stop at the first that fits.
+    oldest = since.first() if job.created_time is not None else None
+    return earlier.filter(created_time__gte=oldest) if oldest else earlier
 
 
 def changes(before: Resource, after: Resource) -> list[Change]:

@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, Result, Snapshot
 from jobs.services import job_story, polling, retention
+from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.views.requests import HtmxHttpRequest
 
 SNAPSHOTS_SHOWN = 20
@@ -96,8 +97,10 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "poll_error": poll_error,
         "warnings": [*job.all_warnings, *(result.warnings if result else [])],
         "parts": job_story.parts(resources, files, reasons),
+        "jobs_looked_at": JOBS_LOOKED_AT,
         "reasons": reasons[:REASONS_SHOWN],
         "more_reasons": max(len(reasons) - REASONS_SHOWN, 0),
+        "all_reasons_read": len(reasons) < REASONS_READ,
         "alerts": alerts,
         "timeline": job_story.timeline(job, timezone.now()),
         "snapshots": job.snapshots.defer("raw").order_by("-pk")[:SNAPSHOTS_SHOWN],

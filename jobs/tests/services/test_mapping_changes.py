@@ -99,13 +99,23 @@ def test_of_several_files_of_a_module_that_at_the_same_place_is_compared(connect
     assert [found[resource.pk] for resource in own] == [first, second, first]
 
 
+def test_of_a_long_history_the_latest_jobs_are_looked_at(connection, job, monkeypatch):
+    monkeypatch.setattr(mapping_changes, "JOBS_LOOKED_AT", 3)
+    add_resource(job)
+    add_resource(job, "Leads", 1)
+    for day, module in ((16, "Deals"), (17, "Leads"), (18, "Contacts"), (19, "Contacts")):
+        add_resource(make_job(connection, created_time=at(day)), module)
+
+    assert before(job).keys() == {"Leads"}
+
+
 def test_the_number_of_queries_grows_with_nothing(connection, job, django_assert_num_queries):
     for module in ("Deals", "Leads", "Contacts", "Accounts"):
         for day in (17, 18, 19):
             add_resource(make_job(connection, created_time=at(day)), module)
     own = [add_resource(job, module, n) for n, module in enumerate(("Deals", "Leads", "Accounts"))]
 
-    with django_assert_num_queries(3):  # which jobs; their resources; their mappings
+    with django_assert_num_queries(4):  # since when; which jobs; their resources and mappings
         found = mapping_changes.previous(own)
         for resource in own:
             assert found[resource.pk].job.title
