@@ -5,7 +5,7 @@ with eight documented codes.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -112,6 +112,7 @@ def describe_result_code(code: str) -> ResultCode:
 
 _CODE = re.compile(r"[A-Z][A-Z_]+(?=-)")
 _DOCUMENTED = "|".join(sorted(RESULT_CODES, key=len, reverse=True))
+_DOCUMENTED_CODE = re.compile(rf"(?:{_DOCUMENTED})(?=-)")
 _BARE_CODE = re.compile(rf"(?:{_DOCUMENTED})(?=:|$)")
 # Where a colon parts two errors, and is not a character of a column's name.
 _NEXT = re.compile(rf":(?=[A-Z][A-Z_]+-|(?:{_DOCUMENTED})(?::|$))")
@@ -121,23 +122,82 @@ _ONLY_CODE = re.compile(r"[A-Z][A-Z_]+")
 def parse_errors(text: str, known_columns: Collection[str] = ()) -> tuple[RowError, ...]:
     """The errors named in one cell of the ERRORS column, in its order; () for an empty cell.
 
-    Columns may themselves hold "-", ":" and ","; ``known_columns`` settles those. Text that fits
-    nothing comes back whole as the column of one error with the code UNKNOWN.
+    Column names may themselves hold "-", ":" and ",". A reading of the whole text in which all
+    codes are documented and all columns known wins. There can be several, as "A,B" is one column or
+    two where "A", "B" and "A,B" are known; then the longer name is taken, from the left on. Where
+    there is none, known columns are taken as far as they go, and the rest is parted at commas and
+    at colons before a code. Text that fits nothing comes back whole as the column of one error
+    with the code UNKNOWN. At most 200 errors are told, and 500 characters of a name.
     """
     text = text[:LONGEST_TEXT].strip()
     if not text:
         return ()
-    names = known_columns if isinstance(known_columns, tuple) else tuple(known_columns)
-    return _parsed(text, _by_length(names)) or (RowError(UNKNOWN, text[:LONGEST_COLUMN]),)
+    columns = known_columns if isinstance(known_columns, tuple) else tuple(known_columns)
+    names = _names(columns)
+    found = _KnownReading(text, names).errors(0) or _parsed(text, names)
+    return found or (RowError(UNKNOWN, text[:LONGEST_COLUMN]),)
+
+
+class _Names(NamedTuple):
+    """Known columns, and the lengths they have, longest first."""
+
+    names: frozenset[str]
+    lengths: tuple[int, ...]
+
+    def ends(self, text: str, at: int) -> Iterator[int]:
+        """Where known names end that stand at a place, and an error or the next column may."""
+        for length in self.lengths:
+            stop = at + length
+            if (stop == len(text) or text[stop : stop + 1] in (",", ":")) and (
+                text[at:stop] in self.names
+            ):
+                yield stop
 
 
 @lru_cache(maxsize=64)
-def _by_length(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names longest first: of two that fit, the longer is meant."""
-    return tuple(sorted({name for name in names if name}, key=len, reverse=True))
+def _names(columns: tuple[str, ...]) -> _Names:
+    names = frozenset(filter(None, columns))
+    return _Names(names, tuple(sorted({len(name) for name in names}, reverse=True)))
 
 
-def _parsed(text: str, names: tuple[str, ...]) -> tuple[RowError, ...]:
+class _KnownReading:
+    """The reading of a text by documented codes and known columns alone."""
+
+    def __init__(self, text: str, names: _Names) -> None:
+        self._text = text
+        self._names = names
+        self._dead_ends: set[int] = set()
+
+    def errors(self, at: int, depth: int = 0) -> tuple[RowError, ...]:
+        """What is written from a place on where an error starts; () if that cannot be read."""
+        if bare := _BARE_CODE.match(self._text, at):
+            error = RowError(bare[0], "")
+            if bare.end() == len(self._text):
+                return (error,)
+            rest = self.errors(bare.end() + 1, depth + 1)
+            return (error, *rest) if rest else ()
+        code = _DOCUMENTED_CODE.match(self._text, at)
+        return self._columns(code[0], code.end() + 1, depth) if code else ()
+
+    def _columns(self, code: str, at: int, depth: int) -> tuple[RowError, ...]:
+        """The same from a place on where a column of this code starts."""
+        if at in self._dead_ends or depth >= MOST_ERRORS:
+            return ()
+        for stop in self._names.ends(self._text, at):
+            error = RowError(code, self._text[at:stop])
+            if stop == len(self._text):
+                return (error,)
+            if self._text[stop] == ",":
+                rest = self._columns(code, stop + 1, depth + 1)
+            else:
+                rest = self.errors(stop + 1, depth + 1)
+            if rest:
+                return (error, *rest)
+        self._dead_ends.add(at)
+        return ()
+
+
+def _parsed(text: str, names: _Names) -> tuple[RowError, ...]:
     found: list[RowError] = []
     at, end = 0, len(text)
     while at < end and len(found) < MOST_ERRORS:
@@ -155,7 +215,7 @@ def _parsed(text: str, names: tuple[str, ...]) -> tuple[RowError, ...]:
     return tuple(found[:MOST_ERRORS])
 
 
-def _columns(text: str, at: int, names: tuple[str, ...]) -> tuple[list[str], int]:
+def _columns(text: str, at: int, names: _Names) -> tuple[list[str], int]:
     """The columns from ``at`` to the end of their error, and where the next error starts."""
     columns: list[str] = []
     end = len(text)
@@ -172,11 +232,9 @@ def _columns(text: str, at: int, names: tuple[str, ...]) -> tuple[list[str], int
         at = stop + 1
 
 
-def _known_end(text: str, at: int, names: tuple[str, ...]) -> int | None:
-    """Where a known column's name ends that stands at ``at``."""
-    for name in names:
-        if text.startswith(name, at):
-            stop = at + len(name)
-            if stop == len(text) or text[stop] == "," or _NEXT.match(text, stop):
-                return stop
+def _known_end(text: str, at: int, names: _Names) -> int | None:
+    """Where the longest known name ends that stands at ``at``."""
+    for stop in names.ends(text, at):
+        if text[stop : stop + 1] != ":" or _NEXT.match(text, stop):
+            return stop
     return None
