@@ -199,7 +199,7 @@ def _unknown_source(case: _Case) -> list[str]:
     if not case.reason.field:
         return []
     if not case.file.mappings:
-        why = "Zoho named no field mappings for this file"
+        why = "no field mappings are known for this file"
     elif case.file.has_no_mapping_for(case.name):
         why = "no mapping is named so"
     else:

@@ -48,7 +48,7 @@ def said(code, field, rows, known=None, *, of=None, mappings=FOUR, columns=SHOWN
         ),
         pytest.param(
             "Company", 500, None, (),
-            ["Where Company came from can't be told: Zoho named no field mappings for this file."],
+            ["Where Company came from can't be told: no field mappings are known for this file."],
             id="no mappings known",
         ),
         pytest.param(

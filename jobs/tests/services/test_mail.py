@@ -8,7 +8,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from jobs.models import Alert, Outcome, Resource, Result, ResultFile, SkipReason
+from jobs.models import Alert, FieldMapping, Outcome, Resource, Result, ResultFile, SkipReason
 from jobs.services import alerting, mails
 from jobs.services.wording import verdict_sentence
 from jobs.tests.factories import make_connection, make_job
@@ -181,6 +181,29 @@ def test_the_three_top_reasons_are_named_with_what_to_do(connection):
     shown = Reader(html_of(message)).shown
     assert "What to do: Map a column to the field and fill it in every row" in shown
     assert "NOT_APPROVED" not in shown + message.body
+
+
+def test_a_reason_comes_with_what_the_mapping_says_of_it(connection):
+    job = ended_job(connection)
+    for position, module in enumerate(("Deals", "Leads")):
+        resource = Resource.objects.create(job=job, module=module, position=position)
+        mapping = {"api_name": "Stage", "index": 132}
+        FieldMapping.objects.create(resource=resource, position=0, **mapping)
+    with_reasons(job, ("MANDATORY_NOT_FOUND", "Company", 88), ("INVALID_DATA", "Stage", 5))
+    ResultFile.objects.update(resource=job.resources.first(), columns=["Stage"])
+
+    message = compose(Kind.NOTHING_IMPORTED, job=job)
+
+    shown = Reader(html_of(message)).shown
+    for told in (
+        "Company is mandatory and was not mapped.",
+        "Stage came from column 133.",
+    ):
+        assert f"   {told}\n" in message.body
+        assert told in shown
+    # Several files are named.
+    assert "Company: MANDATORY_NOT_FOUND, 88 rows, Deals-x.csv\n" in message.body
+    assert "MANDATORY_NOT_FOUND Deals-x.csv" in shown
 
 
 def test_skips_without_known_reasons_say_that_they_are_not_known(connection):
