@@ -86,6 +86,7 @@ def rows(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "file": file,
         "wanted": wanted,
         "ignored": form.ignored,
+        "has_rows_left_out": any(each.skipped_rows or each.unprocessed_rows for each in files),
         "is_live": result is not None and result.state == Result.State.PENDING,
     }
     if result is not None and result.is_archived and file is not None and not file.error:
@@ -114,6 +115,10 @@ def _found(
     record_url = _record_addresses(job, file)
     said: dict[tuple[RowError, ...], list[tuple[str, str]]] = {}
     columns = file.columns[:COLUMNS_SHOWN]
+    # Of the rows that match but for their status.
+    counts = found.statuses
+    if counts is None and not wanted.has_reason:
+        counts = status_counts(file)
     listed = file.reasons.defer("samples", "first_rows", "facts")
     return {
         "page": Paginator(range(found.total), PAGE_SIZE).page(found.number),
@@ -121,7 +126,8 @@ def _found(
         "columns": columns,
         "columns_left_out": max(len(file.columns) - COLUMNS_SHOWN, 0),
         "characters_shown": CHARACTERS_SHOWN,
-        "pills": _pills(file, wanted, found),
+        "pills": _pills(file, counts, wanted.status),
+        "all_count": None if counts is None else counts[""],
         "reasons": [
             (reason, reasons.describe(reason.code).meaning) for reason in listed[:REASONS_OFFERED]
         ],
@@ -131,17 +137,14 @@ def _found(
 
 
 def _pills(
-    file: ResultFile, wanted: RowFilter, found: RowPage
+    file: ResultFile, counts: dict[str, int] | None, chosen: str
 ) -> list[tuple[str, str, str, str, int | None]]:
-    """Each status with rows, as (word, label, tone, icon, rows that match but for the status)."""
+    """The chosen status and each that occurs in the file, as (word, label, tone, icon, rows)."""
     in_file = status_counts(file)
-    counts = found.statuses
-    if counts is None and not wanted.has_reason:
-        counts = in_file
     return [
         (status, *STATUS_LOOKS[status], None if counts is None else counts.get(status, 0))
         for status in ROW_STATUSES
-        if in_file.get(status) or status == wanted.status
+        if in_file.get(status) or status == chosen
     ]
 
 
