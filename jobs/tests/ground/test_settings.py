@@ -54,6 +54,14 @@ def test_a_boolean_that_is_none_stops_the_start(tmp_path, name):
     assert f'"{name}" invalid' in result.stderr
 
 
+@pytest.mark.parametrize("days", ["-1", "36501", "1 month"])
+def test_a_retention_that_is_no_number_of_days_stops_the_start(tmp_path, days):
+    result = load_settings(tmp_path, **SECRETS, RESULT_RETENTION_DAYS=days)
+
+    assert result.returncode != 0
+    assert "RESULT_RETENTION_DAYS" in result.stderr
+
+
 def test_a_mail_scheme_nobody_knows_stops_the_start(tmp_path):
     result = load_settings(tmp_path, **SECRETS, EMAIL_URL="pigeon://coop")
 
