@@ -19,6 +19,8 @@ CHUNK_BYTES = 256 * 1024
 FALLBACK = "cp1252"
 ATTACH_WHAT = "Attach the CSV that was uploaded to Zoho, or the ZIP with it."
 OWN_COLUMNS = {"STATUS", "RECORD_ID", "ERRORS"}
+NO_CSV = "The file is no CSV: it holds other data than text."
+CORRECT_IT = "Correct this in a copy of the file, then attach the copy."
 # What a file that is no CSV begins with, and what it is then.
 _OTHER_FILES = (
     (b"PK\x03\x04", "a ZIP file within another file"),
@@ -114,6 +116,8 @@ class Original:
         for start, encoding in candidates:
             if self._decodes(start, encoding):
                 return start, encoding
+        if b"\0" in head:
+            raise OriginalFileError(f"{NO_CSV} {ATTACH_WHAT}")
         names = " or ".join(dict.fromkeys(encoding for _, encoding in candidates))
         raise OriginalFileError(
             f"The characters of the file cannot be read as {names}. Attach the file as it was "
@@ -135,7 +139,7 @@ class Original:
         except UnicodeDecodeError:
             return False
         if nuls > characters * _NULS_IN_TEXT:
-            raise OriginalFileError("The file is no CSV: it holds other data than text.")
+            raise OriginalFileError(f"{NO_CSV} {ATTACH_WHAT}")
         return True
 
     def _read_header(self, shown: Sequence[str]) -> tuple[str, Record]:
@@ -274,12 +278,11 @@ def _csv_error(message: str, where: str) -> str:
     if "new-line" in message:
         return (
             f"In {where}, a line break is of another kind than those of the other lines, so where "
-            "rows end cannot be told."
+            f"rows end cannot be told. {CORRECT_IT}"
         )
     return (
         f"In {where}, quotation marks do not pair up, so where that row ends cannot be told. "
-        "Within a quoted cell each mark must be doubled. Correct this in a copy of the file, then "
-        "attach the copy."
+        f"Within a quoted cell each mark must be doubled. {CORRECT_IT}"
     )
 
 
@@ -287,8 +290,7 @@ def _runs_on(where: str, cells: int, width: int) -> str:
     """A mark that is missing somewhere can make one row of two, and it still reads as a CSV."""
     return (
         f"In {where}, a quoted cell runs over a line break, and the row's cells number {cells:,}, "
-        f"the header's {width:,}: a quotation mark may be missing. Correct this in a copy of the "
-        "file, then attach the copy."
+        f"the header's {width:,}: a quotation mark may be missing. {CORRECT_IT}"
     )
 
 

@@ -152,7 +152,7 @@ def report(found: Found, reader: RowReader, original: Original) -> Report:
         by_order_alone=matched.by_order_alone,
         unknown=matched.unknown,
         written_lost=matched.written_lost,
-        encoding=original.encoding,
+        encoding=_encoding_name(original.encoding),
         delimiter=DELIMITER_NAMES[original.delimiter],
         offers_reasons=len(original.header) < MOST_COLUMNS and WHY not in original.header,
         ambiguous_examples=examples(matched.ambiguous_rows),
@@ -162,6 +162,12 @@ def report(found: Found, reader: RowReader, original: Original) -> Report:
             for row in matched.changed_rows
         ],
     )
+
+
+def _encoding_name(codec: str) -> str:
+    if codec.startswith("utf-16"):
+        return "UTF-16"
+    return codec.replace("cp125", "Windows-125") if codec.startswith("cp125") else codec.upper()
 
 
 def _result_rows(reader: RowReader, found: Found) -> ResultRows:

@@ -1,6 +1,7 @@
 """What the pages' templates are written with: icons, chips, moments, numbers, bars."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -326,3 +327,9 @@ def human_column(index: int | None) -> str:
 @register.filter
 def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def quoted(names: Iterable[str]) -> str:
+    """Names one after the other, each in quotes: commas may stand in them."""
+    return ", ".join(f"“{name}”" for name in names)

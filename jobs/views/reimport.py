@@ -61,7 +61,7 @@ def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpRespon
     original = _original(pk, position)
     with_reasons = request.GET.get("reasons") == "1"
     stem = original.name.rpartition(".")[0] or original.name
-    name = f"{stem}-to-import-again"
+    name = f"{stem}-to-import-again{'-with-reasons' if with_reasons else ''}"
     result = original.file.result
     response: HttpResponseBase
     try:
@@ -126,6 +126,7 @@ def _page(
         "left_out_files": [file for file in files if file.left_out_rows],
         "unreadable_files": [file for file in files if file.error],
         "form": form,
+        "has_attached": any(hasattr(file, "original") for file in files),
         "missing": GONE if missing else "",
         "kept_hours": settings.ORIGINAL_KEPT_HOURS,
         "shows_sample_uploads": settings.DEMO and job.connection.is_sample,

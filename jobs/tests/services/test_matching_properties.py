@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.services.originals import Original, OriginalFileError
 from jobs.services.reimport_report import Found, find, report
-from jobs.tests.services.uploads import Format, Row, edited, formats, result_csv, rows
+from jobs.tests.services.uploads import HEADER, Format, Row, edited, formats, result_csv, rows
 from jobs.zoho.result_files import RowReader
 
 fast = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -130,5 +130,7 @@ def test_of_a_damaged_file_no_two_rows_come_back_as_one(data, uploaded, written)
         )
     except OriginalFileError:
         return
-    # Only the ids hold this sign.
-    assert all(row.count(b"#") <= 1 for row in given_back(damaged, found))
+    # Only the ids hold this sign. Where a delimiter stands in place of a line end, the file does
+    # have one long row instead of two.
+    for row, place in zip(given_back(damaged, found), found.match.output, strict=True):
+        assert row.count(b"#") <= 1 or found.widths[place] > len(HEADER)

@@ -106,7 +106,7 @@ class TestAttaching:
         assert (report.method, report.left_out, report.matched) == ("order", 2, 2)
         assert report.columns == ["Last_Name", "Company"]
         assert (report.result_rows, report.original_rows) == (4, 4)
-        assert (report.encoding, report.delimiter) == ("utf-8", "comma")
+        assert (report.encoding, report.delimiter) == ("UTF-8", "comma")
 
     def test_notes_who_did_it_and_until_when_it_is_kept(self, result, settings):
         settings.ORIGINAL_KEPT_HOURS = 5
@@ -152,7 +152,7 @@ class TestAttaching:
 
         original = attach(result, content)
 
-        assert original.report["encoding"] == "cp1252"
+        assert original.report["encoding"] == "Windows-1252"
         assert original.report["matched"] == 2
 
     def test_tells_columns_of_one_name_apart_by_the_mapping(self):
