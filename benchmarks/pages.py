@@ -158,9 +158,9 @@ def measure(url: str, cookie: tuple[str, str], paths: Sequence[str], rounds: int
         session.trust_env = False
         session.cookies.set(*cookie)
         first = {path: seconds(session, url + path) for path in taken}
-        for _ in range(rounds):
+        for _ in range(rounds * REQUESTS_PER_ROUND):
             for path, seen in taken.items():
-                seen += [seconds(session, url + path) for _ in range(REQUESTS_PER_ROUND)]
+                seen.append(seconds(session, url + path))
     trivial = statistics.median(taken[TRIVIAL])
     print(f"medians of {rounds * REQUESTS_PER_ROUND} requests")
     for path, seen in taken.items():

@@ -260,8 +260,10 @@ class _Search:
             places.append(self._reader.record_id_place)
         rows = list(zip(*(block.column(place) for place in places), strict=True))
         # All at once, as that is much faster. No value holds a NUL, and no word a line break.
-        texts = "\0".join(["\n".join(rows[index]) for index in found]).casefold().split("\0")
-        held = list(zip(found, texts, strict=True))
+        text = "\0".join(["\n".join(rows[index]) for index in found]).casefold()
+        if any(word not in text for word in self._wanted.words):
+            return []
+        held = list(zip(found, text.split("\0"), strict=True))
         for word in self._wanted.words:
             held = [(index, text) for index, text in held if word in text]
         return [index for index, _ in held]
