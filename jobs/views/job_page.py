@@ -4,15 +4,17 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.models import BulkWriteJob, Result, Snapshot
+from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
 from jobs.services import job_story, polling, retention
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.views.requests import HtmxHttpRequest
@@ -76,7 +78,8 @@ def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpRes
 
 
 def _context(job: BulkWriteJob) -> dict[str, Any]:
-    result = Result.objects.filter(job=job).prefetch_related("files").first()
+    with_originals = Prefetch("files", ResultFile.objects.select_related("original"))
+    result = Result.objects.filter(job=job).prefetch_related(with_originals).first()
     alerts = list(job.alerts.order_by("-pk")[:ALERTS_SHOWN])
     poll_state, poll_error = polling.effective_poll_state(job)
     resources = list(job.resources.prefetch_related("field_mappings"))
@@ -88,11 +91,10 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "result_files": list(result.files.all()) if result else [],
         "lifetime": retention.lifetime(job, result, timezone.now()),
         "awaits_result": result is None and job.has_ended and poll_state == "active",
-        "has_rows_left_out": bool(
-            result
-            and result.is_archived
-            and ((result.skipped_rows or 0) + (result.unprocessed_rows or 0))
-        ),
+        "left_out_files": [file for file in result.files.all() if file.left_out_rows]
+        if result and result.is_archived
+        else [],
+        "shows_sample_uploads": settings.DEMO and job.connection.is_sample,
         "poll_state": poll_state,
         "poll_error": poll_error,
         "warnings": [*job.all_warnings, *(result.warnings if result else [])],
