@@ -46,7 +46,7 @@ def _by_name(name: str, resources: Sequence[Resource]) -> Resource | None:
         return exact[0]
     of_module = [
         resource
-        for resource in exact or resources
+        for resource in resources
         if resource.module and f"{stem}-".startswith(f"{resource.module.casefold()}-")
     ]
     return of_module[0] if len(of_module) == 1 else None

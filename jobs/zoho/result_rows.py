@@ -95,7 +95,7 @@ class RowReader:
         self._open = open_stream
         with contextlib.closing(open_stream()) as stream:
             head = stream.read(HEAD_BYTES)
-        if not head.strip():
+        if not head.strip(b"\0 \t\r\n"):
             raise ResultFileError("The result CSV is empty.")
         if head.lstrip().startswith(b"<"):
             raise ResultFileError("The file in the ZIP is a web page or XML, not a result CSV.")

@@ -285,6 +285,8 @@ def test_the_counts_of_each_resource_are_compared_with_its_file(job):
 def test_of_one_file_the_counts_are_not_compared_here(job):
     make_resource(job, 0, "Deals", added_count=2, skipped_count=0, total_count=2)
     assert warned(job, Deals=csv_of(ADDED, SKIPPED)) == []
+    make_resource(job, 1, "Stages", total_count=0)
+    assert warned(job, Deals=csv_of(ADDED, SKIPPED)) == []
 
 
 def test_a_resource_without_a_file_and_with_two_is_told(job):
