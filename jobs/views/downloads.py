@@ -73,8 +73,9 @@ def rows_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
         )
     table = result_tables.rows(result, [file] if file else files, wanted)
     what = f"{wanted}{f' of {file.name}' if file else ''}"
-    parts = filter(None, (file.name if file else "", wanted.status, wanted.code, wanted.field))
-    return _table(request, result, what, "-".join((*parts, "rows")), table)
+    of_file = file.name.removesuffix(".csv") if file else ""
+    parts = filter(None, (of_file, wanted.status, wanted.code, wanted.field, "rows"))
+    return _table(request, result, what, "-".join(parts), table)
 
 
 @require_safe

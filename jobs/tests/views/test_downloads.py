@@ -323,6 +323,21 @@ def test_a_download_with_a_filter_that_makes_no_sense_is_refused(alice, job, que
     assert not JobEvent.objects.filter(kind=JobEvent.Kind.DOWNLOADED).exists()
 
 
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("", "rows"),
+        ("?status=left_out", "left_out-rows"),
+        ("?file=0&code=INVALID_DATA&field=Last_Name", "Leads-Leads-INVALID_DATA-Last_Name-rows"),
+    ],
+)
+def test_a_download_is_named_after_the_job_and_what_it_holds(alice, job, query, name):
+    response = alice.head(f"/jobs/{job.pk}/rows.csv{query}")
+
+    expected = f'attachment; filename="Leads-{job.zoho_job_id}-{name}.csv"'
+    assert response["Content-Disposition"] == expected
+
+
 @pytest.mark.parametrize("bad", ["../../x", "a\r\nb: c", '"', "\u202e", "x" * 200])
 def test_a_hostile_filter_is_no_part_of_a_header(alice, job, bad):
     response = alice.get(f"/jobs/{job.pk}/rows.csv", {"code": "INVALID_DATA", "field": bad})

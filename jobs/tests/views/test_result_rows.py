@@ -162,6 +162,15 @@ def test_pages_have_fifty_rows(alice, db):
     assert "q=n&amp;page=3" in response.content.decode()
 
 
+def test_queries_do_not_grow_with_rows_reasons_and_fields(alice, db, django_assert_num_queries):
+    rows = [(f"n{n}", "SKIPPED", "", f"INVALID_DATA-Field_{n}") for n in range(80)]
+    job = make({"Leads-Leads.csv": csv_of(*rows).decode()})
+
+    # Session, user, job, result, files, mappings, reasons; three more of the page's frame.
+    with django_assert_num_queries(10):
+        get(alice, job, "?status=left_out")
+
+
 def test_htmx_gets_the_table_alone(alice, job):
     response = get(alice, job, "?status=added", headers=HTMX)
     content = response.content.decode()
