@@ -29,7 +29,9 @@ def digest(content: bytes) -> bytes:
 
 def plain(value: str) -> str:
     """A value as it is compared: without what writing a CSV and reading it again may change."""
-    return value.replace("\0", "").replace("\r\n", "\n").strip()
+    if "\0" in value or "\r\n" in value:
+        value = value.replace("\0", "").replace("\r\n", "\n")
+    return value.strip()
 
 
 def name_of(column: str) -> str:
@@ -67,22 +69,22 @@ def find_columns(
 
 
 class Keys:
-    """The keys of a file's rows, 16 bytes each."""
+    """The keys of a file's rows, `packed` to 16 bytes each."""
 
     def __init__(self) -> None:
-        self._packed = bytearray()
+        self.packed = bytearray()
 
     def __len__(self) -> int:
-        return len(self._packed) // DIGEST_BYTES
+        return len(self.packed) // DIGEST_BYTES
 
     def __getitem__(self, row: int) -> bytes:
-        return bytes(self._packed[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
+        return bytes(self.packed[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[row] for row in range(len(self)))
 
     def append(self, key: bytes) -> None:
-        self._packed += key
+        self.packed += key
 
 
 @dataclass
@@ -149,14 +151,10 @@ def match(result: ResultRows, original: OriginalRows) -> Match:
 
 def _by_order(result: ResultRows, original: OriginalRows) -> Match | None:
     """Every row at its own place; None where a place differs or nothing shows that none does."""
-    if len(result.keys) != len(original.keys):
+    if result.keys.packed != original.keys.packed:
         return None
-    shows_something = False
-    for ours, theirs in zip(result.keys, original.keys, strict=True):
-        if ours != theirs or ours == UNREADABLE:
-            return None
-        shows_something = shows_something or ours != EMPTY
-    if not shows_something:
+    known = set(result.keys)
+    if UNREADABLE in known or known <= {EMPTY}:
         return None
     keys, left_out = result.keys, result.left_out
     written = {keys[row] for row in range(len(keys)) if not left_out[row]}

@@ -262,6 +262,8 @@ def _split(stream: BinaryIO, line_end: bytes) -> Iterator[bytes]:
 
 
 def _length_without_line_end(row: bytes, encoding: str) -> int:
+    if not encoding.startswith("utf-16"):
+        return len(row.rstrip(b"\r\n"))
     ends = tuple(end.encode(encoding) for end in "\r\n")
     length = len(row)
     while row.endswith(ends, 0, length):
