@@ -112,9 +112,11 @@ def test_rows_are_filtered(kept, wanted, found):
     [(1, [1, 2, 3], 1), (2, [4, 5, 6], 2), (3, [7], 3), (4, [7], 3), (10**8, [7], 3)],
 )
 @pytest.mark.parametrize("is_total_known", [True, False])
+@pytest.mark.parametrize("in_block", [1, 2, SIZE, 7])
 def test_a_page_beyond_the_last_is_the_last(
-    kept, monkeypatch, number, shown, is_at, is_total_known
+    kept, monkeypatch, number, shown, is_at, is_total_known, in_block
 ):
+    monkeypatch.setattr(RowReader, "blocks", in_blocks_of(in_block))
     if not is_total_known:
         monkeypatch.setattr(result_reading, "known_total", lambda file, wanted: None)
     page = page_of_rows(*kept, RowFilter(), number, SIZE)
@@ -234,7 +236,7 @@ table = st.lists(st.tuples(cells, statuses, st.sampled_from(["", "1", "12"]), er
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rows=table,
