@@ -386,9 +386,10 @@ def _looked_for(case: _Case) -> list[str]:
     if mapping is not None and mapping.parent_column_index is not None:
         module = mapping.module or (file.parent.module if file.parent else "")
         of_parent = f"{module} record" if module else "record"
+        parents = (file.parent.file_name if file.parent else "") or "the parents' file"
         sentence = (
             f"{name} leads to the row's parent, a {of_parent}: its value was looked for in column "
-            f"{mapping.parent_column_index + 1} of the parents' file."
+            f"{mapping.parent_column_index + 1} of {parents}."
         )
         left_out = file.parent.skipped_count if file.parent else None
         if not left_out:

@@ -25,6 +25,7 @@ from jobs.services.outcomes import Counts
 
 STATES_READ = 500
 EVENTS_READ = 200
+CHANGES_LISTED = 20
 
 EVENT_TONES = {
     JobEvent.Kind.POLL_FAILED: "bad",
@@ -136,11 +137,11 @@ class ReasonRow:
 
     @property
     def values(self) -> list[tuple[str, int]]:
-        """The most frequent values in the field's column and their rows, "" being the empty one."""
+        """The values that several rows have in the field's column, "" being the empty one."""
         facts = self.reason.facts or {}
         counted = [(str(value), rows) for value, rows in facts.get("values") or []]
-        empty = [("", facts["empty"])] if facts.get("empty") else []
-        return sorted(counted + empty, key=lambda item: -item[1])
+        counted.append(("", facts.get("empty") or 0))
+        return sorted(((v, rows) for v, rows in counted if rows > 1), key=lambda item: -item[1])
 
     @property
     def query(self) -> str:
@@ -258,6 +259,13 @@ class Part:
     def changes_in_words(self) -> str:
         number = len(self.changes)
         return f"{number:,} {'change' if number == 1 else 'changes'}"
+
+    @property
+    def changes_listed(self) -> list[Change]:
+        """All that no row of the mappings is marked with, and the first of the others."""
+        apart = [change for change in self.changes if change.mapping is None]
+        marked = [change for change in self.changes if change.mapping is not None]
+        return [*apart, *marked[:CHANGES_LISTED]]
 
     @property
     def counts_before(self) -> Counts | None:

@@ -373,15 +373,22 @@ def test_a_row_without_its_parent_says_where_the_parent_was_looked_for(parent, s
 
 
 @pytest.mark.parametrize(
-    ("module", "parent", "named"),
-    [(None, PRODUCTS, "a Products record"), (None, None, "a record")],
+    ("parent", "named", "where"),
+    [
+        (Resource(module="Products", file_name="p.csv"), "a Products record", "p.csv"),
+        (PRODUCTS, "a Products record", "the parents' file"),
+        (None, "a record", "the parents' file"),
+    ],
 )
-def test_a_parent_is_named_as_far_as_it_is_known(module, parent, named):
-    mappings = (mapping("Parent_Id", 5, parent_column_index=0, module=module),)
+def test_a_parent_is_named_as_far_as_it_is_known(parent, named, where):
+    mappings = (mapping("Parent_Id", 5, parent_column_index=0),)
 
     first = said("RESOURCE_NOT_FOUND", "Parent_Id", 3, mappings=mappings, parent=parent)[0]
 
-    assert first.startswith(f"Parent_Id leads to the row's parent, {named}:")
+    assert first == (
+        f"Parent_Id leads to the row's parent, {named}: its value was looked for in column 1 of "
+        f"{where}."
+    )
 
 
 @pytest.mark.parametrize(
