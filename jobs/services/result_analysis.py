@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import BinaryIO
 
 from jobs.models import FieldMapping, Resource
@@ -151,18 +152,10 @@ class _FileReading:
     def _take(self, block: Block) -> None:
         statuses = _Statuses(block, self._reader)
         self._count_statuses(block, statuses)
-        texts = block.column(self._reader.errors_place)
-        if statuses.all_written and not any(texts):
-            unwritten = []
-        else:
-            noted = [
-                index
-                for index, (status, text) in enumerate(zip(statuses.raw, texts, strict=True))
-                if text or status not in statuses.written
-            ]
-            for key, indices in self._hits(block, noted, texts, statuses).items():
-                self._note(self._found.reasons[key], block, indices, statuses)
-            unwritten = statuses.unwritten(noted)
+        noted = self._noted(block, statuses)
+        for key, indices in self._hits(block, noted, statuses).items():
+            self._note(self._found.reasons[key], block, indices, statuses)
+        unwritten = statuses.unwritten(noted)
         for place, column in self._followed.items():
             column.see(block.column(self._reader.places[place]), unwritten)
 
@@ -177,13 +170,26 @@ class _FileReading:
             found = [block.first + i for i, text in enumerate(block_statuses.raw) if text in odd]
             other_rows.extend(found[: FIRST_ROWS - len(other_rows)])
 
+    def _noted(self, block: Block, statuses: "_Statuses") -> list[int]:
+        """The indices of rows that are not in the CRM, or have an error and are nevertheless."""
+        texts = block.column(self._reader.errors_place)
+        # Nearly all that are not in the CRM have an error: the others are seldom to be looked for.
+        noted = list(compress(range(block.rows), texts))
+        if len(statuses.unwritten(noted)) < statuses.unwritten_rows:
+            noted = [
+                index
+                for index, (status, text) in enumerate(zip(statuses.raw, texts, strict=True))
+                if text or status not in statuses.written
+            ]
+        return noted
+
     def _hits(
-        self, block: Block, noted: list[int], texts: list[str], statuses: "_Statuses"
+        self, block: Block, noted: list[int], statuses: "_Statuses"
     ) -> dict[tuple[str, str], list[int]]:
         """The indices of rows that a reason hit, in order, by the reason."""
         by_text: dict[str, list[int]] = {}
-        for index in noted:
-            by_text.setdefault(texts[index], []).append(index)
+        for index, text in zip(noted, block.pick(self._reader.errors_place, noted), strict=True):
+            by_text.setdefault(text, []).append(index)
         hits: dict[tuple[str, str], list[int]] = {}
         for text, indices in by_text.items():
             keys = [(code[:100], name[:255]) for code, name in self._reader.errors_of(text)]
@@ -270,8 +276,8 @@ class _Statuses:
         self.other = self.names.keys() - self.written - self.left_out
 
     @property
-    def all_written(self) -> bool:
-        return len(self.written) == len(self.names)
+    def unwritten_rows(self) -> int:
+        return len(self.raw) - sum(self.counts[text] for text in self.written)
 
     def unwritten(self, indices: Iterable[int]) -> list[int]:
         """Those of the rows that are not in the CRM."""

@@ -10,6 +10,8 @@ LONGEST_CELL = 131_072
 LONGEST_ROW = 256 * 1024
 # Stands for what could not be decoded, until its row is known. Decoders never make it themselves.
 UNDECODABLE = "\udcff"
+# Stands for a cell that cannot be split by delimiters. The text is free of it.
+HELD = "\0"
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?")
 _HANDLER = "jobs.zoho.undecodable"
@@ -91,8 +93,9 @@ def split_rows(text: str, delimiter: str, width: int) -> list[str] | None:
     """
     if len(text) > LONGEST_CELL:
         return None
+    held: list[str] = []
     if '"' in text:
-        unquoted = _unquoted(text, delimiter)
+        unquoted = _unquoted(text, delimiter, held)
         if unquoted is None:
             return None
         text = unquoted
@@ -100,22 +103,23 @@ def split_rows(text: str, delimiter: str, width: int) -> list[str] | None:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.endswith("\n"):
         text += "\n"
-    rows = text.count("\n")
-    text = text.replace("\n", f"{delimiter}\n{delimiter}")
-    cells = text.split(delimiter)
+    cells = text.replace("\n", f"{delimiter}\n{delimiter}").split(delimiter)
     stride = width + 1
     # No cell but the added ones is a line's end: in place, they show that no row is ragged.
+    rows = cells.count("\n")
     if len(cells) != rows * stride + 1 or cells[width::stride].count("\n") != rows:
         return None
-    if "\0" in text:
-        _unescape(cells, text, delimiter)
+    at = -1
+    for content in held:
+        at = cells.index(HELD, at + 1)
+        cells[at] = content
     return cells
 
 
-def _unquoted(text: str, delimiter: str) -> str | None:
-    """The text with its quotes taken off and what they held escaped; None unless all is plain.
+def _unquoted(text: str, delimiter: str, held: list[str]) -> str | None:
+    """The text with its quotes taken off; None unless they stand around whole cells alone.
 
-    Plain: quotes open only where a cell begins, and none is inside of others.
+    What they held and bare cells cannot hold is put into `held`, and HELD into its place.
     """
     parts = text.split('"')
     if len(parts) % 2 == 0:
@@ -123,30 +127,13 @@ def _unquoted(text: str, delimiter: str) -> str | None:
     if "\r" in text:
         outside = '"'.join(parts[::2]).replace("\r\n", "\n").replace("\r", "\n")
         parts[::2] = outside.split('"')
-    # What follows a closing quote belongs to the cell as well: csv reads "a"b as ab.
-    before = {part[-1:] for part in parts[2:-1:2]} | {parts[0][-1:] or "\n"}
-    if not before <= {delimiter, "\n"}:
+    edges = {parts[0][-1:] or "\n", parts[-1][:1] or "\n"}
+    edges.update([part[:1] for part in parts[2:-1:2]], [part[-1:] for part in parts[2:-1:2]])
+    if not edges <= {delimiter, "\n"}:
         return None
-    inside = '"'.join(parts[1::2])
-    for character, escape in _escapes(delimiter):
-        inside = inside.replace(character, escape)
-    parts[1::2] = inside.split('"')
+    for place in range(1, len(parts), 2):
+        part = parts[place]
+        if delimiter in part or "\n" in part or "\r" in part:
+            held.append(part)
+            parts[place] = HELD
     return "".join(parts)
-
-
-def _escapes(delimiter: str) -> tuple[tuple[str, str], ...]:
-    """What a cell in quotes may hold and a bare one not, and its stand-in: no text has NULs."""
-    return ((delimiter, "\0d"), ("\n", "\0n"), ("\r", "\0r"))
-
-
-def _unescape(cells: list[str], text: str, delimiter: str) -> None:
-    """Put back what was escaped in cells, which are the text's parts between delimiters."""
-    escapes = [pair for pair in _escapes(delimiter) if pair[1] in text]
-    place = counted_to = 0
-    at = text.find("\0")
-    while at >= 0:
-        place += text.count(delimiter, counted_to, at)
-        counted_to = at
-        for character, escape in escapes:
-            cells[place] = cells[place].replace(escape, character)
-        at = text.find("\0", at + 1)
