@@ -81,6 +81,8 @@ def rows_to_import_again(original: OriginalFile, *, with_reasons: bool = False) 
     With reasons, a last column says why each was left out. Raises NotKeptError, before the first
     bytes, where the attached file or the result is gone or no longer what it was.
     """
+    if not original.file.result.is_archived:
+        raise NotKeptError
     try:
         with open_file(original.file.result, original.file) as reader:
             csv_file, found = _find(reader, original.file, _stored(original))

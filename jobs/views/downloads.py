@@ -44,10 +44,10 @@ def result_zip(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
     response = FileResponse(
         stored,
         as_attachment=True,
-        filename=_name(result, "result.zip"),
+        filename=file_name(result, "result.zip"),
         content_type="application/zip",
     )
-    return _private(response)
+    return private(response)
 
 
 @require_safe
@@ -103,7 +103,7 @@ def _table(
     if request.method == "GET":
         content = csv_export.stream(_begun(rows))
         _note(request, result, what)
-    return _attachment(content, _name(result, f"{name.removesuffix('.csv')}.csv"))
+    return _attachment(content, file_name(result, f"{name.removesuffix('.csv')}.csv"))
 
 
 def _kept(job_pk: int) -> Result:
@@ -139,16 +139,17 @@ def _attachment(content: Iterable[bytes], name: str) -> HttpResponseBase:
     response = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
     disposition = content_disposition_header(as_attachment=True, filename=name)
     response["Content-Disposition"] = disposition or "attachment"
-    return _private(response)
+    return private(response)
 
 
-def _private(response: HttpResponseBase) -> HttpResponseBase:
+def private(response: HttpResponseBase) -> HttpResponseBase:
+    """The answer, kept by no cache and taken for nothing but what it says it is."""
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _name(result: Result, last_part: str) -> str:
+def file_name(result: Result, last_part: str) -> str:
     """A file name that says whose it is; what file systems or headers dislike is replaced."""
     job = result.job
     stem, dot, extension = last_part.rpartition(".")

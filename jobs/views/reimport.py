@@ -1,10 +1,10 @@
 """The page that gives left-out rows back, to be imported again; and the files it gives."""
 
 from itertools import chain
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,9 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from jobs.models import BulkWriteJob, OriginalFile, Result
 from jobs.reimport_forms import OriginalForm
 from jobs.services import reimport as reimporting
+from jobs.services import wording
 from jobs.services.originals import OriginalFileError
 from jobs.services.result_reading import NotKeptError
-from jobs.views.downloads import _name, _private
+from jobs.views.downloads import file_name, private
 from jobs.views.requests import HtmxHttpRequest
 
 GONE = (
@@ -36,19 +37,23 @@ def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "No copy of this job’s result is kept here to compare a file with.")  # noqa: RUF001
         return redirect("jobs:reimport", pk)
     result.job = job
-    form = OriginalForm(request.POST, request.FILES, result_files=_readable(result))
+    files = result.files.filter(error="")
+    form = OriginalForm(request.POST, request.FILES, result_files=files)
     if not form.is_valid():
         return _page(request, job, result, form)
     given = form.cleaned_data
     try:
         attached = reimporting.attach(
-            result, given["upload"], position=given.get("position"), user=request.user
+            result, given["upload"], position=given["position"], user=request.user
         )
     except OriginalFileError as error:
         form.add_error("upload", str(error))
         return _page(request, job, result, form)
     for original in attached.originals:
-        messages.success(request, f"{original.name} is attached.")
+        matched, left_out = original.report["matched"], original.report["left_out"]
+        level = messages.SUCCESS if matched == left_out else messages.WARNING
+        found = f"{matched:,} of {wording.rows(left_out)} that were left out are found in it"
+        messages.add_message(request, level, f"{original.name} is attached: {found}.")
     for sentence in attached.left_aside:
         messages.warning(request, sentence)
     first = attached.originals[0].file.position
@@ -58,7 +63,7 @@ def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponseBase:
     """The attached file's left-out rows as they are in it, as a CSV or in a ZIP."""
-    original = _original(pk, position)
+    original = get_object_or_404(_originals(pk, position))
     with_reasons = request.GET.get("reasons") == "1"
     stem = original.name.rpartition(".")[0] or original.name
     name = f"{stem}-to-import-again{'-with-reasons' if with_reasons else ''}"
@@ -78,15 +83,15 @@ def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpRespon
         return _page(request, result.job, result, missing=True)
     if request.method == "GET":
         reimporting.note_download(original, request.user, with_reasons=with_reasons)
-    disposition = content_disposition_header(as_attachment=True, filename=_name(result, name))
+    disposition = content_disposition_header(as_attachment=True, filename=file_name(result, name))
     response["Content-Disposition"] = disposition or "attachment"
-    return _private(response)
+    return private(response)
 
 
 @require_POST
 def reimport_delete(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponse:
     """Delete an attached file now; a second time changes nothing."""
-    found = _originals(pk).filter(file__position=position).first()
+    found = _originals(pk, position).first()
     if found is not None:
         reimporting.delete(found, actor=request.user)
         messages.success(request, f"{found.name} is deleted.")
@@ -97,18 +102,9 @@ def _job(pk: int) -> BulkWriteJob:
     return get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
 
 
-def _originals(job_pk: int) -> Any:
+def _originals(job_pk: int, position: int) -> QuerySet[OriginalFile]:
     found = OriginalFile.objects.select_related("file__result__job__connection", "file__resource")
-    return found.filter(file__result__job=job_pk)
-
-
-def _original(job_pk: int, position: int) -> OriginalFile:
-    found: OriginalFile = get_object_or_404(_originals(job_pk), file__position=position)
-    return found
-
-
-def _readable(result: Result) -> list[Any]:
-    return list(result.files.filter(error=""))
+    return found.filter(file__result__job=job_pk, file__position=position)
 
 
 def _page(

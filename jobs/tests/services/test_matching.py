@@ -100,6 +100,9 @@ class TestByOrder:
         # At their place stands a row that the result does not know.
         ("a- b+", "x b", [], (0, 0, 0, 1)),
         ("a- b- c+", "x c b", [2], (1, 0, 0, 1)),
+        # In a longer or shorter file nothing has a place to compare.
+        ("a- b+", "x b c", [], (0, 0, 1, 0)),
+        ("a- b+ c+", "x b", [], (0, 0, 1, 0)),
         # At their place stands another row of the result.
         ("a- b+ c+", "b c b", [], (0, 0, 1, 0)),
         # A value with a lost character is like no other.

@@ -436,13 +436,15 @@ class TestGivenBack:
             assert archive.namelist() == ["leads.csv"]
             assert archive.read("leads.csv") == HEADER + ROWS[1] + ROWS[3]
 
-    @pytest.mark.parametrize("what", ["upload", "changed upload", "result"])
+    @pytest.mark.parametrize("what", ["upload", "changed upload", "result", "state"])
     def test_what_is_gone_or_another_file_now_gives_nothing(self, result, what):
         original = attach(result)
         if what == "upload":
             Path(original.content.path).unlink()
         elif what == "changed upload":
             Path(original.content.path).write_bytes(b'A\n"')
+        elif what == "state":
+            original.file.result.state = Result.State.DELETED
         else:
             Path(result.archive.path).unlink()
 
