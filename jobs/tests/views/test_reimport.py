@@ -91,7 +91,25 @@ class TestThePage:
 
         send(alice, job, b"Last_Name,Id\nZuse,1\nZuse,2\n")
 
-        assert "1 of these rows is known by its place alone" in page(alice, job)
+        shown = page(alice, job)
+        assert "1 of these rows is known by its place alone" in shown
+        assert "chip-good" not in shown
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (HEADER + b"".join(ROWS[1:]), "1 row that Zoho wrote is not in it"),
+            (UPLOAD + b"4,New,Baz\n", "1 of its 4 rows is not in the result"),
+        ],
+    )
+    def test_warns_of_a_file_that_is_not_quite_the_upload(self, alice, job, content, said):
+        send(alice, job, content)
+
+        shown = page(alice, job)
+        assert "2 of 2 left-out rows are found" in shown
+        assert "not quite the file that was uploaded" in shown
+        assert said in shown
+        assert "chip-good" not in shown
 
     @pytest.mark.parametrize(
         ("state", "said"),
