@@ -105,8 +105,7 @@ def rows(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 def _page_number(request: HtmxHttpRequest) -> int:
     asked = request.GET.get("page", "")
-    is_number = asked.isascii() and asked.isdecimal() and len(asked) < 10
-    return max(int(asked), 1) if is_number else 1
+    return max(int(asked), 1) if asked.isdecimal() and len(asked) < 10 else 1
 
 
 def _found(

@@ -19,7 +19,7 @@ from jobs.tests.factories import (
     resource,
 )
 from jobs.tests.factories import observe as see
-from jobs.zoho.result_files import ResultFileError, RowReader
+from jobs.zoho.result_files import ResultArchive, ResultFileError
 
 MODULES = ("Leads", "Deals", "Tasks")
 
@@ -138,7 +138,7 @@ def test_what_was_downloaded_is_noted(alice, job, what, noted):
 
 @pytest.mark.parametrize("what", [*EACH, "summary.csv"])
 def test_looking_without_taking_reads_nothing_and_is_not_noted(alice, job, monkeypatch, what):
-    monkeypatch.setattr(RowReader, "blocks", lambda self: pytest.fail("the file is read"))
+    monkeypatch.setattr(ResultArchive, "__init__", lambda *_: pytest.fail("the file is read"))
 
     response = alice.head(f"/jobs/{job.pk}/{what}")
 

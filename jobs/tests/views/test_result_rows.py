@@ -119,7 +119,7 @@ def test_a_reason_without_a_field_is_no_reason_with_one(alice, db):
 
     assert shown(response) == [2]
     assert 'name="field" value=""' in response.content.decode()
-    assert "code=BLOCKED_RECORD&amp;field=" in response.content.decode()
+    assert 'rows.csv?file=0&amp;code=BLOCKED_RECORD&amp;field="' in response.content.decode()
 
 
 @pytest.mark.parametrize(
