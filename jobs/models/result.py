@@ -140,7 +140,7 @@ class SkipReason(models.Model):
     `samples`: the first rows it hit, as `[{"row": 7, "values": ["…", …]}, …]`, the values in the
     order of the file's `columns`, row 1 being the first below the header; `first_rows`: the numbers
     of more of them. `facts`: what the file shows of the field's own column over all rows hit
-    (`services.result_analysis.ColumnFacts`); null where the file does not show that column.
+    (`services.column_facts.ColumnFacts`); null where the file does not show that column.
     """
 
     file = models.ForeignKey(ResultFile, on_delete=models.CASCADE, related_name="reasons")

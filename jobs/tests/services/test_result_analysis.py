@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.models import FieldMapping, Resource
-from jobs.services import column_facts, result_analysis, result_checks
+from jobs.models import FieldMapping, Resource, Result, SkipReason
+from jobs.services import column_facts, result_analysis, result_checks, results
 from jobs.services.result_analysis import analyse
 from jobs.services.result_resources import resources_of_members
 from jobs.tests.factories import make_job, make_result
@@ -287,6 +287,36 @@ def test_of_one_file_the_counts_are_not_compared_here(job):
     assert warned(job, Deals=csv_of(ADDED, SKIPPED)) == []
     make_resource(job, 1, "Stages", total_count=0)
     assert warned(job, Deals=csv_of(ADDED, SKIPPED)) == []
+
+
+def test_reasons_are_stored_with_their_rows_and_what_their_column_shows(job):
+    make_resource(job, 0, "Leads", "Last_Name", "Company")
+    make_result(job, {"Leads-up": csv_of(ADDED, SKIPPED, SKIPPED).decode()})
+    reason = SkipReason.objects.get()
+    assert (str(reason), reason.first_rows, len(reason.samples)) == (
+        "INVALID_DATA-Last_Name",
+        [2, 3],
+        2,
+    )
+    assert reason.facts == {
+        "column": 0,
+        "empty": 0,
+        "values": [["x", 2]],
+        "different": 1,
+        "repeated": None,
+        "repeated_written": None,
+    }
+    assert reason.file.resource.module == "Leads"
+
+
+def test_a_resource_that_is_gone_when_the_result_is_stored_is_not_referred_to(job):
+    gone = make_resource(job, 0, "Leads", "Last_Name")
+    content = io.BytesIO(zip_of(Leads=csv_of(SKIPPED)))
+    found = analyse(content, resources=results.resources_of(job))
+    gone.delete()
+    result = Result.objects.create(job=job)
+    results._keep(result, content, found)
+    assert (result.is_archived, result.files.get().resource) == (True, None)
 
 
 def test_a_resource_without_a_file_and_with_two_is_told(job):
