@@ -1,6 +1,5 @@
 """What differs between a mapping and that of the module's job before it."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ def _paired(
 def _differences(was: FieldMapping, now: FieldMapping) -> Iterator[str]:
     if was.index != now.index:
         yield f"{_column(was.index)} {ARROW} {_column(now.index)}"
-    if _key(was.default_value) != _key(now.default_value):
+    if was.default_value != now.default_value:
         then, today = (
             "" if mapping.default_value is None else default_text(mapping.default_value)
             for mapping in (was, now)
@@ -149,10 +148,6 @@ def _differences(was: FieldMapping, now: FieldMapping) -> Iterator[str]:
     if was.parent_column_index != now.parent_column_index:
         then_column, column = _column(was.parent_column_index), _column(now.parent_column_index)
         yield f"parent column: {then_column} {ARROW} {column}"
-
-
-def _key(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
 
 
 def _turned(what: str, then: str, now: str) -> str:

@@ -124,6 +124,14 @@ def said(code, field, rows, known=None, *, of=None, mappings=FOUR, columns=SHOWN
             ],
             id="mapped to nothing",
         ),
+        pytest.param(
+            "no. ext", 7, None, (*THREE, mapping("No_Ext", 7)),
+            [
+                f"No_Ext came from column 8, {HIDDEN}, so whether it was empty can't be seen here. "
+                f"{ATTACH}"
+            ],
+            id="named by its label",
+        ),
         pytest.param("", 7, None, FOUR, [], id="no field named"),
     ],
 )  # fmt: skip
@@ -218,7 +226,7 @@ def test_invalid_data_names_the_values(field, rows, known, sentences):
         ("yyyy-MM-dd HH:mm:ss", "2026-12-31 23:59:59", ""),
         ("yyyy-MM-dd'T'HH:mm:ss", "next week", ""),  # letters that are not known here
         ("dd dd", "31 31", ""),
-        ("%d 100%", "n/a", ""),
+        ("dd %", "31 %", ""),
         ("", "n/a", None),
     ],
 )
@@ -308,6 +316,7 @@ INSERTS = (
     "the value."
 )
 KEY_OF_MAPPING = (mapping("External_Id", 0, find_by="External_Id"), EMAIL, STAGE)
+LOOK_UP = (mapping("Account", 0, find_by="Account_Name"), EMAIL, STAGE)
 
 
 @pytest.mark.parametrize(
@@ -318,6 +327,7 @@ KEY_OF_MAPPING = (mapping("External_Id", 0, find_by="External_Id"), EMAIL, STAGE
         ("upsert", "External_Id", FOUR, [BY_KEY]),
         ("upsert", "", KEY_OF_MAPPING, [BY_KEY]),
         ("update", "External_Id", FOUR, [BY_KEY]),
+        ("upsert", "", LOOK_UP, []),
         ("upsert", "Email", FOUR, []),
         ("upsert", "", FOUR, []),
         ("", "", FOUR, []),

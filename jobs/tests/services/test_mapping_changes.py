@@ -1,5 +1,6 @@
 """What differs between a mapping and that of the module's job before it."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 
 import pytest
@@ -40,8 +41,8 @@ def before(job):
 def test_the_latest_job_before_it_is_found_by_zohos_time(connection, job):
     add_resource(job)
     # Registered later, but created earlier.
-    older, latest, newer = (make_job(connection, created_time=at(day)) for day in (3, 19, 21))
-    for other in (older, latest, newer):
+    latest, older, newer = (make_job(connection, created_time=at(day)) for day in (19, 3, 21))
+    for other in (latest, older, newer):
         add_resource(other)
 
     assert before(job)["Deals"].job == latest
@@ -179,7 +180,7 @@ def test_what_changed_of_a_field_is_told(then, now, text):
 )
 def test_what_is_the_same_is_no_change(same):
     other = {"find_by": "", "format": None, "module": ""} | {
-        name: value for name, value in same.items() if value not in (None, "")
+        name: deepcopy(value) for name, value in same.items() if value not in (None, "")
     }
 
     assert told([("Stage", same)], [("Stage", other)]) == []
