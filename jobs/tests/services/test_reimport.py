@@ -306,6 +306,13 @@ class TestSeveralFiles:
             (original,) = reimport.attach(result, upload(self.DEALS_UPLOAD, name)).originals
             assert original.file.name == "Deals-deals.csv"
 
+    def test_of_files_with_equal_columns_the_name_decides(self):
+        result = job_with({"Leads-north.csv": self.LEADS, "Leads-south.csv": self.LEADS})
+
+        (original,) = reimport.attach(result, upload(self.LEADS_UPLOAD, "South.csv")).originals
+
+        assert original.file.name == "Leads-south.csv"
+
     def test_a_csv_of_another_name_goes_where_its_columns_suit(self, result):
         (original,) = reimport.attach(result, upload(self.DEALS_UPLOAD, "old.csv")).originals
 
@@ -495,6 +502,12 @@ class TestDeleting:
         assert JobEvent.objects.filter(
             job=result.job, text="leads.csv was deleted: its time had passed", actor=None
         ).exists()
+
+    def test_of_strays_leaves_what_is_still_attached(self, result):
+        original = attach(result)
+
+        assert reimport.delete_expired(timezone.now() + timedelta(hours=2)) == 0
+        assert given(original) == HEADER + ROWS[1] + ROWS[3]
 
     def test_of_strays_leaves_a_file_whose_row_is_about_to_come(self):
         storage = OriginalFile._meta.get_field("content").storage
