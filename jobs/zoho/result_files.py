@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
@@ -247,9 +247,3 @@ def _base_name(filename: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", name)
     name = clean_text(name, 255).strip(" .:")
     return name or "unnamed"
-
-
-def iter_all_rows(archive: ResultArchive, encoding: str | None = None) -> Iterator[ResultRow]:
-    """Every row of every CSV, one file after the other."""
-    for member in archive.members:
-        yield from archive.rows(member, encoding=encoding)

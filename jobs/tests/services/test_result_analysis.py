@@ -101,7 +101,7 @@ statuses = st.sampled_from(["ADDED", "updated", " Skipped ", "SKIPPED", "unproce
 tables = st.lists(st.tuples(values, values, values, statuses, st.just(""), errors), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tables, st.sampled_from([16, 65_536]))
 def test_all_figures_are_those_that_counting_by_hand_gives(rows, piece):
     written = [(*row[:5], ":".join(f"{code}-{column}" for code, column in row[5])) for row in rows]

@@ -118,7 +118,7 @@ def readings(text, known, code=""):
             yield from ([(code, name), *rest] for rest in readings(text[len(name) + 1 :], known))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(written_errors())
 def test_errors_on_known_columns_are_read_back_as_they_were_written(case):
     known, errors, text = case
@@ -171,7 +171,7 @@ texts = st.text(max_size=60) | st.lists(
 ).map("".join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(texts, st.lists(names, max_size=4))
 def test_any_text_gives_errors_that_hold_all_of_it(text, known):
     errors = parse_errors(text, known)

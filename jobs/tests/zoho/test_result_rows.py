@@ -228,7 +228,7 @@ encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
 pieces = st.sampled_from([2, 3, 16, 64, 65_536])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text(st.sampled_from('",;|\t\n\r\0 aé日\ufffd')), delimiters, encodings, pieces)
 def test_any_text_is_read_exactly_as_python_reads_it(body, delimiter, encoding, piece):
     check_reading(body, delimiter, encoding, piece)
@@ -240,7 +240,7 @@ cells = st.text(st.sampled_from('",;|\t\n\r aé'), max_size=4) | st.text(
 plain = st.text(st.sampled_from(",;|\t\n\r aé"), max_size=4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.lists(plain, min_size=6, max_size=6), max_size=8)
     | st.lists(st.lists(cells, min_size=6, max_size=6), max_size=8),
