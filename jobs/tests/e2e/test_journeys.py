@@ -4,6 +4,8 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,26 @@ class Demo:
             timeout=10,
         )
         return str(answer.json()["ids"][0])
+
+    def uploaded(self, job_id: str) -> bytes:
+        """The CSV that was once uploaded for a job."""
+        url = f"{self.sandbox_url}/__sandbox__/jobs/{job_id}/upload"
+        return requests.get(url, timeout=10).content
+
+    def link_in_mail_about(self, job_id: str) -> str:
+        """The address of the job's page in the first alert mail about it, once that is there."""
+        found: list[str] = []
+
+        def look() -> bool:
+            for path in (self.data_dir / "mail").glob("*"):
+                parsed = message_from_bytes(path.read_bytes(), policy=default)
+                text = parsed.get_body(("plain",)).get_content()
+                if job_id in text:
+                    found.extend(re.findall(rf"{self.url}/jobs/\d+/", text))
+            return bool(found)
+
+        wait_until(look, LATE_MILLISECONDS / 1000, f"a mail about {job_id}")
+        return found[0]
 
     def set_body(self, job_id: str, body: object) -> None:
         requests.put(
@@ -98,6 +120,44 @@ def test_register_watch_a_job_finish_without_reloading_and_download_the_skipped_
     assert {row[header.index("Status")] for row in rows} <= {"skipped", "unprocessed"}
     # Nothing can change any more, once the mail is out: the page no longer asks.
     expect(admin.locator("#job-live[hx-trigger]")).to_have_count(0, timeout=LATE_MILLISECONDS)
+
+
+def test_from_the_alert_mail_to_the_re_import_file_in_three_clicks(admin, demo, tmp_path):
+    sample = "111111000000700120"
+    upload = demo.uploaded(sample)
+    attached = tmp_path / "Debitoren.csv"
+    attached.write_bytes(upload)
+    link = demo.link_in_mail_about(sample)
+
+    admin.goto(link)  # the first click, in the mail
+    admin.locator("#id_upload").set_input_files(attached)
+    admin.locator("#reimport-attach").click()
+    with admin.expect_download() as download:
+        admin.locator("#reimport-0-csv").click()
+
+    path = tmp_path / "again.csv"
+    download.value.save_as(path)
+    header, *lines = upload.splitlines(keepends=True)
+    rows = admin.request.get(f"{link}rows.csv?file=0&status=left_out").text()
+    left_out = [int(row["Row"]) for row in csv.DictReader(rows.removeprefix("\ufeff").splitlines())]
+    assert len(left_out) == 133
+    assert path.read_bytes() == header + b"".join(lines[number - 1] for number in left_out)
+
+
+def test_a_file_that_was_chosen_stays_chosen_while_the_page_refreshes_itself(admin, demo, tmp_path):
+    job_id = demo.new_job("partial", rows=20, life=3)
+    register(admin, demo, job_id)
+    admin.get_by_role("link", name=job_id).first.click()
+    expect(admin.locator("#id_upload")).to_be_visible(timeout=LATE_MILLISECONDS)
+    attached = tmp_path / "chosen.csv"
+    attached.write_bytes(demo.uploaded(job_id))
+    admin.locator("#id_upload").set_input_files(attached)
+
+    with admin.expect_response(re.compile("refresh")):
+        admin.locator("#action-refresh").click()
+    expect(admin.locator(".messages")).to_contain_text("Zoho is being asked")
+
+    assert admin.locator("#id_upload").evaluate("input => input.files[0].name") == "chosen.csv"
 
 
 def test_an_open_part_and_the_focus_survive_a_refresh(admin, demo):
