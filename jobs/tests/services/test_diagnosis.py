@@ -52,9 +52,9 @@ def said(code, field, rows, known=None, *, of=None, mappings=FOUR, columns=SHOWN
             id="no mappings known",
         ),
         pytest.param(
-            "Company", 500, None, (mapping("Company", 4), mapping("Company", 5)),
+            "Company", 500, None, (mapping("company", 4), mapping("COMPANY", 5)),
             ["Where Company came from can't be told: several mappings could be meant."],
-            id="mapped twice",
+            id="fits two mappings",
         ),
         pytest.param(
             "Stage", 500, facts(empty=500), FOUR,
