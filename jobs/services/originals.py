@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from jobs.services.matching import digest, name_of
-from jobs.zoho.result_rows import DELIMITERS, HEAD_BYTES, choose_encoding
+from jobs.zoho.result_rows import DELIMITERS, choose_encoding, read_head
 
 MOST_ROWS = 250_000
 LONGEST_ROW_BYTES = 4 * 1024 * 1024
@@ -65,11 +65,11 @@ class Original:
     ) -> None:
         self._open = open_stream
         with open_stream() as stream:
-            head = stream.read(HEAD_BYTES)
+            head, telling = read_head(stream, declared)
         _refuse_other_files(head)
         # A lone carriage return ends lines only where the file holds no line feed at all.
         self._line_end = "\r"
-        self._start, self.encoding = self._choose_encoding(head, declared)
+        self._start, self.encoding = self._choose_encoding(head, telling, declared)
         self.delimiter, header = self._read_header(shown)
         self.header = tuple(header.cells)
         self.header_end = header.end
@@ -102,9 +102,9 @@ class Original:
         cut = _length_without_line_end(row, self.encoding)
         return row[:cut], row[cut:]
 
-    def _choose_encoding(self, head: bytes, declared: str) -> tuple[int, str]:
+    def _choose_encoding(self, head: bytes, telling: bytes, declared: str) -> tuple[int, str]:
         """Where the text starts behind a byte order mark, and how it is encoded."""
-        chosen = choose_encoding(head, declared or None)
+        chosen = choose_encoding(telling, declared or None)
         if chosen == "utf-8-sig":
             candidates = [(len(codecs.BOM_UTF8), "utf-8")]
         elif head[:2] in _UTF16_BOMS:

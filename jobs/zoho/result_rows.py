@@ -94,12 +94,12 @@ class RowReader:
     ) -> None:
         self._open = open_stream
         with contextlib.closing(open_stream()) as stream:
-            head = stream.read(HEAD_BYTES)
+            head, telling = read_head(stream, encoding)
         if not head.strip(b"\0 \t\r\n"):
             raise ResultFileError("The result CSV is empty.")
         if head.lstrip().startswith(b"<"):
             raise ResultFileError("The file in the ZIP is a web page or XML, not a result CSV.")
-        self.encoding = choose_encoding(head, encoding)
+        self.encoding = choose_encoding(telling, encoding)
         self.delimiter, header = _header(head.decode(self.encoding, "replace"))
         names = [_clean(name).strip()[:255] for name in header]
         places = {name.upper(): place for place, name in reversed(list(enumerate(names)))}
@@ -236,8 +236,23 @@ class RowReader:
                 self.undecodable_rows.append(row)
 
 
+def read_head(stream: BinaryIO, declared: str | None) -> tuple[bytes, bytes]:
+    """The beginning of a CSV, and the first part of it that shows how it is encoded.
+
+    Plain ASCII shows nothing, and letters beyond it may come late: only where another encoding
+    than UTF-8 is declared does that make a difference that is worth reading on for.
+    """
+    head = part = stream.read(HEAD_BYTES)
+    matters = _text_codec(declared) not in (None, "utf-8", "ascii")
+    while matters and part.isascii() and b"\0" not in part:
+        part = stream.read(HEAD_BYTES)
+        if not part:
+            return head, head
+    return head, part
+
+
 def choose_encoding(head: bytes, declared: str | None) -> str:
-    """The codec for a CSV that starts with ``head``: never one that fails or escapes.
+    """The codec for a CSV of which ``head`` is the first telling part: never one that escapes.
 
     What the bytes themselves show wins, then the declared encoding, then UTF-8.
     """

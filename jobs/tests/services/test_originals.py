@@ -72,6 +72,12 @@ def test_what_the_declared_encoding_cannot_read_is_read_as_windows_does():
     assert rows("A\nMüller\n".encode("cp1252"), declared="UTF-8")[0][1] == ["Müller"]
 
 
+def test_letters_that_come_late_settle_the_encoding_whatever_is_declared():
+    late = ("A\n" + "x\n" * 50_000 + "Müller\n").encode()
+
+    assert rows(late, declared="windows-1252")[-1][1] == ["Müller"]
+
+
 def test_rows_equal_but_for_their_line_ends_have_equal_contents():
     contents = [row.content for row in read(b"A\nx\r\nx\ny\nx").records()]
 

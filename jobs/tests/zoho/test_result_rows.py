@@ -69,6 +69,13 @@ def test_the_encoding_is_found(codec, declared):
     assert next(iter(result)).values[0] == name
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "cp1252"])
+def test_letters_beyond_ascii_that_come_late_settle_the_encoding(codec):
+    late = "Deal_Name,STATUS,ERRORS\n" + "Big,added,\n" * 20_000 + "Müller,added,\n"
+    *_, last = reader(late.encode(codec), encoding="windows-1252")
+    assert last.values == ("Müller",)
+
+
 def test_bytes_that_fit_no_encoding_are_replaced():
     result = reader(CSV.encode().replace(b"Big", b"B\xff\xed\xa0\x80g").replace(b"Third", b"\xfc"))
     first, _, third, _ = result
