@@ -254,19 +254,16 @@ class _Search:
             wanted.code in ("", code) and wanted.field in (None, field) for code, field in found
         )
 
-    def _holding_the_words(self, block: Block, found: Sequence[int]) -> list[int]:
+    def _holding_the_words(self, block: Block, found: Sequence[int]) -> Sequence[int]:
         places = list(self._reader.places)
         if self._reader.record_id_place is not None:
             places.append(self._reader.record_id_place)
-        rows = list(zip(*(block.column(place) for place in places), strict=True))
-        # All at once, as that is much faster. No value holds a NUL, and no word a line break.
-        text = "\0".join(["\n".join(rows[index]) for index in found]).casefold()
-        if any(word not in text for word in self._wanted.words):
-            return []
-        held = list(zip(found, text.split("\0"), strict=True))
+        columns = [block.column(place) for place in places]
+        # A word holds no white space, so none is found across two values.
+        texts = [text.casefold() for text in map("\n".join, zip(*columns, strict=True))]
         for word in self._wanted.words:
-            held = [(index, text) for index, text in held if word in text]
-        return [index for index, _ in held]
+            found = [index for index in found if word in texts[index]]
+        return found
 
 
 def _status(cell: str) -> str:
