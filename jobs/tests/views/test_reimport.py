@@ -6,7 +6,9 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.test import Client
 from django.utils import timezone
 
 from jobs.models import JobEvent, OriginalFile, Result
@@ -77,6 +79,8 @@ class TestThePage:
 
         shown = page(alice, job)
         assert "None found" in shown
+        assert "leads.csv is attached: 0 of 2 rows that were left out are found in it." in shown
+        assert "banner-good" not in shown
         assert "Download" not in shown.split("<main")[1].split("Not in the file")[0]
         assert "1 ambiguous" in shown
         assert "your file has 2 rows with these values" in shown
@@ -234,15 +238,25 @@ class TestAFileThatCannotBeUsed:
 
         assert "The file is larger than 1 MB" in response.content.decode()
 
-    def test_of_a_stranger_is_not_written(self, client, job, monkeypatch):
+    @pytest.mark.parametrize("is_signed_in", [True, False])
+    def test_of_a_stranger_is_not_written(self, job, monkeypatch, is_signed_in):
         written: list[bytes] = []
-        monkeypatch.setattr(TemporaryUploadedFile, "write", written.append, raising=False)
+        monkeypatch.setattr(
+            TemporaryFileUploadHandler,
+            "receive_data_chunk",
+            lambda self, raw_data, start: written.append(raw_data),
+        )
+        # The check of the form's token is what reads the form before anybody asks who sent it.
+        client = Client(enforce_csrf_checks=True)
+        token = client.get("/accounts/login/").cookies["bulkwatch_csrf"].value
+        if is_signed_in:
+            client.force_login(make_user("bob"))
 
-        response = send(client, job)
+        response = send(client, job, csrfmiddlewaretoken=token)
 
-        assert response.status_code == 302
-        assert "/accounts/login/" in response["Location"]
-        assert written == []
+        assert bool(written) is is_signed_in
+        if not is_signed_in:
+            assert "/accounts/login/" in response["Location"]
 
 
 class TestTheFile:
