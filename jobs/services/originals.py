@@ -104,13 +104,12 @@ class Original:
 
     def _choose_encoding(self, head: bytes, telling: bytes, declared: str) -> tuple[int, str]:
         """Where the text starts behind a byte order mark, and how it is encoded."""
-        chosen = choose_encoding(telling, declared or None)
-        if chosen == "utf-8-sig":
+        # What looks like a mark further on is none.
+        chosen = choose_encoding(telling, declared or None).removesuffix("-sig")
+        if head.startswith(codecs.BOM_UTF8):
             candidates = [(len(codecs.BOM_UTF8), "utf-8")]
         elif head[:2] in _UTF16_BOMS:
             candidates = [(2, _UTF16_BOMS[head[:2]])]
-        elif chosen == "utf-16":
-            candidates = [(0, "utf-16-be" if head[:1] == b"\0" else "utf-16-le")]
         else:
             candidates = [(0, chosen), (0, FALLBACK)]
         for start, encoding in candidates:

@@ -78,6 +78,12 @@ def test_letters_that_come_late_settle_the_encoding_whatever_is_declared():
     assert rows(late, declared="windows-1252")[-1][1] == ["Müller"]
 
 
+def test_a_byte_order_mark_that_stands_further_on_is_a_character_like_any_other():
+    content = b"A" + b"a" * 65_534 + b"\n" + b"\xef\xbb\xbfx\n"
+
+    assert read(content, declared="windows-1252").header == ("A" + "a" * 65_534,)
+
+
 def test_rows_equal_but_for_their_line_ends_have_equal_contents():
     contents = [row.content for row in read(b"A\nx\r\nx\ny\nx").records()]
 
