@@ -133,12 +133,12 @@ def pending_result(name: str) -> "Result":
 
 
 def take_in(result: "Result", path: Path) -> None:
-    """What `results.fetch` does with a ZIP that it has fetched."""
-    from jobs.services import result_analysis, results
+    """What `fetching.fetch` does with a ZIP that it has fetched."""
+    from jobs.services.results import analysis, fetching
 
     with path.open("rb") as file:
-        analyses = result_analysis.analyse(file, "UTF-8", results.resources_of(result.job))
-        results._keep(result, file, analyses)
+        analyses = analysis.analyse(file, "UTF-8", fetching.resources_of(result.job))
+        fetching._keep(result, file, analyses)
 
 
 def peak_memory() -> float:

@@ -37,7 +37,7 @@ def fill(path: Path) -> int:
     from django.utils import timezone
 
     from jobs.models import BulkWriteJob, Connection, FieldMapping, Resource, Result
-    from jobs.services import result_analysis, results
+    from jobs.services.results import analysis, fetching
 
     now = timezone.now()
     connection = Connection.objects.create(name="bench", data_center="us", paused=True)
@@ -57,8 +57,8 @@ def fill(path: Path) -> int:
     )
     result = Result.objects.create(job=job)
     with path.open("rb") as file:
-        analyses = result_analysis.analyse(file, "UTF-8", results.resources_of(job))
-        results._keep(result, file, analyses)
+        analyses = analysis.analyse(file, "UTF-8", fetching.resources_of(job))
+        fetching._keep(result, file, analyses)
     return job.pk
 
 

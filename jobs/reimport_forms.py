@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from config.uploads import RefusedUpload
 from jobs.models import ResultFile
-from jobs.services.attaching import too_large
+from jobs.services.reimport.attaching import too_large
 
 
 class OriginalForm(forms.Form):

@@ -7,7 +7,7 @@ from django import forms
 
 from jobs.forms import AddressForm
 from jobs.models import ResultFile
-from jobs.services.result_reading import ROW_STATUSES, RowFilter
+from jobs.services.results.reading import ROW_STATUSES, RowFilter
 
 LONGEST_REASON = 255
 

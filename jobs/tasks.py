@@ -11,7 +11,8 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services import alerting, polling, results, retention
+from jobs.services import alerting, polling
+from jobs.services.results import fetching, retention
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.
 POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
@@ -62,14 +63,14 @@ def poll_batch(connection_id: int, lease_token: str, more_is_due: bool) -> None:
 @shared_task
 def fetch_due_results() -> None:
     """Claim the results that are due and queue one task for each."""
-    for result_id in results.claim_due():
-        fetch_result.apply_async((result_id,), expires=results.LEASE.total_seconds())
+    for result_id in fetching.claim_due():
+        fetch_result.apply_async((result_id,), expires=fetching.LEASE.total_seconds())
 
 
 @shared_task
 def fetch_result(result_id: int) -> None:
     """Fetch, keep and analyse one result, then send what waited for it and go on to the next."""
-    results.fetch(result_id)
+    fetching.fetch(result_id)
     deliver_alerts.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
     fetch_due_results.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
 

@@ -140,7 +140,7 @@ class SkipReason(models.Model):
     `samples`: the first rows it hit, as `[{"row": 7, "values": ["…", …]}, …]`, the values in the
     order of the file's `columns`, row 1 being the first below the header; `first_rows`: the numbers
     of more of them. `facts`: what the file shows of the field's own column over all rows hit
-    (`services.column_facts.ColumnFacts`); null where the file does not show that column.
+    (`services.results.column_facts.ColumnFacts`); null where the file does not show that column.
     """
 
     file = models.ForeignKey(ResultFile, on_delete=models.CASCADE, related_name="reasons")
@@ -176,7 +176,7 @@ class OriginalFile(models.Model):
     """The CSV that was once uploaded to Zoho, attached by a person to get its left-out rows back.
 
     Kept for some hours only. `report`: how its rows were matched to those of the result file
-    (`services.reimport_report.Report`).
+    (`services.reimport.report.Report`).
     """
 
     file = models.OneToOneField(ResultFile, on_delete=models.CASCADE, related_name="original")

@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import polling, result_analysis, results
+from jobs.services import polling
 from jobs.services.batch import Batch
 from jobs.services.recording import record
+from jobs.services.results import analysis, fetching
 from jobs.zoho.client import Answer
 from jobs.zoho.errors import ZohoError
 from jobs.zoho.payloads import parse_job_details
@@ -128,8 +129,8 @@ def make_result(job: BulkWriteJob, files: dict[str, str]) -> Result:
         with ZipFile(file, "w") as archive:
             for name, text in files.items():
                 archive.writestr(name, text)
-        analyses = result_analysis.analyse(file, resources=results.resources_of(job))
-        results._keep(result, file, analyses)
+        analyses = analysis.analyse(file, resources=fetching.resources_of(job))
+        fetching._keep(result, file, analyses)
     result.refresh_from_db()
     job.refresh_from_db()
     return result

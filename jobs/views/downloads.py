@@ -19,8 +19,9 @@ from django.views.decorators.http import require_safe
 
 from jobs.models import JobEvent, Result
 from jobs.row_forms import RowFilterForm
-from jobs.services import csv_export, result_tables
-from jobs.services.result_reading import NotKeptError, RowFilter
+from jobs.services import csv_export
+from jobs.services.results import tables
+from jobs.services.results.reading import NotKeptError, RowFilter
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho.result_files import ResultFileError
 
@@ -55,7 +56,7 @@ def result_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponse
     """One CSV of the result with all its rows and columns, safe to open in a spreadsheet."""
     result = _kept(pk)
     file = get_object_or_404(result.files.all(), position=position)
-    return _table(request, result, file.name, file.name, result_tables.whole_file(result, file))
+    return _table(request, result, file.name, file.name, tables.whole_file(result, file))
 
 
 @require_safe
@@ -71,7 +72,7 @@ def rows_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
             f"This part of the address makes no sense: {', '.join(form.ignored)}.\n",
             content_type="text/plain; charset=utf-8",
         )
-    table = result_tables.rows(result, [file] if file else files, wanted)
+    table = tables.rows(result, [file] if file else files, wanted)
     what = f"{wanted}{f' of {file.name}' if file else ''}"
     of_file = file.name.removesuffix(".csv") if file else ""
     parts = filter(None, (of_file, wanted.status, wanted.code, wanted.field, "rows"))
@@ -82,7 +83,7 @@ def rows_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
 def skipped_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
     """The rows that are not in the CRM, of all files, each with its reason in words."""
     result = _kept(pk)
-    table = result_tables.rows(result, list(result.files.all()), LEFT_OUT_ROWS)
+    table = tables.rows(result, list(result.files.all()), LEFT_OUT_ROWS)
     return _table(request, result, str(LEFT_OUT_ROWS), "left-out-rows", table)
 
 
@@ -92,7 +93,7 @@ def summary_csv(request: HtmxHttpRequest, pk: int) -> HttpResponseBase:
     result = get_object_or_404(Result.objects.select_related("job"), job=pk)
     if not result.files.exists():
         raise Http404(NOT_KEPT)
-    return _table(request, result, "the summary", "summary", result_tables.figures(result))
+    return _table(request, result, "the summary", "summary", tables.figures(result))
 
 
 def _table(

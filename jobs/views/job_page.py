@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
-from jobs.services import job_story, polling, retention
+from jobs.services import job_story, polling
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
+from jobs.services.results import retention
 from jobs.views.requests import HtmxHttpRequest
 
 SNAPSHOTS_SHOWN = 20

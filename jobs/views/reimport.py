@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from jobs.models import BulkWriteJob, OriginalFile, Result
 from jobs.reimport_forms import OriginalForm
-from jobs.services import reimport as reimporting
 from jobs.services import wording
-from jobs.services.originals import OriginalFileError
-from jobs.services.result_reading import NotKeptError
+from jobs.services.reimport import keeping
+from jobs.services.reimport.originals import OriginalFileError
+from jobs.services.results.reading import NotKeptError
 from jobs.views.downloads import file_name, private
 from jobs.views.requests import HtmxHttpRequest
 
@@ -43,7 +43,7 @@ def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return _page(request, job, result, form)
     given = form.cleaned_data
     try:
-        attached = reimporting.attach(
+        attached = keeping.attach(
             result, given["upload"], position=given["position"], user=request.user
         )
     except OriginalFileError as error:
@@ -71,18 +71,18 @@ def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpRespon
     response: HttpResponseBase
     try:
         if request.GET.get("as") == "zip":
-            packed = reimporting.zip_to_import_again(original, with_reasons=with_reasons)
+            packed = keeping.zip_to_import_again(original, with_reasons=with_reasons)
             response = FileResponse(packed, content_type="application/zip")
             name = f"{name}.zip"
         else:
-            rows = reimporting.rows_to_import_again(original, with_reasons=with_reasons)
+            rows = keeping.rows_to_import_again(original, with_reasons=with_reasons)
             # The first piece is read before the answer begins, so that what is gone is a 404.
             response = StreamingHttpResponse(chain([next(rows)], rows), content_type="text/csv")
             name = f"{name}.csv"
     except NotKeptError:
         return _page(request, result.job, result, missing=True)
     if request.method == "GET":
-        reimporting.note_download(original, request.user, with_reasons=with_reasons)
+        keeping.note_download(original, request.user, with_reasons=with_reasons)
     disposition = content_disposition_header(as_attachment=True, filename=file_name(result, name))
     response["Content-Disposition"] = disposition or "attachment"
     return private(response)
@@ -93,7 +93,7 @@ def reimport_delete(request: HtmxHttpRequest, pk: int, position: int) -> HttpRes
     """Delete an attached file now; a second time changes nothing."""
     found = _originals(pk, position).first()
     if found is not None:
-        reimporting.delete(found, actor=request.user)
+        keeping.delete(found, actor=request.user)
         messages.success(request, f"{found.name} is deleted.")
     return redirect("jobs:reimport", pk)
 

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from jobs.models import BulkWriteJob, Result
 from jobs.result_forms import PinForm
-from jobs.services import retention
+from jobs.services.results import retention
 from jobs.views import job_page
 from jobs.views.access import staff_required
 from jobs.views.requests import HtmxHttpRequest

@@ -14,8 +14,8 @@ from jobs.models import BulkWriteJob, Connection, Result, ResultFile
 from jobs.row_forms import RowFilterForm
 from jobs.services import reasons
 from jobs.services.access import region_of
-from jobs.services.result_analysis import LEFT_OUT
-from jobs.services.result_reading import (
+from jobs.services.results.analysis import LEFT_OUT
+from jobs.services.results.reading import (
     CHARACTERS_SHOWN,
     COLUMNS_SHOWN,
     ROW_STATUSES,

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection
 from jobs.models import Result
-from jobs.services import retention
+from jobs.services.results import retention
 
 MOST_DAYS = 36_500
 

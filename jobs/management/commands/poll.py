@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection, get_job
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import alerting, polling, results
+from jobs.services import alerting, polling
 from jobs.services.job_json import as_json
+from jobs.services.results import fetching
 
 
 class Command(BaseCommand):
@@ -71,8 +72,8 @@ class Command(BaseCommand):
             due = due.filter(job__connection__in=Connection.objects.pollable(timezone.now()))
         if connection_name:
             due = due.filter(job__connection__name=connection_name)
-        for result_id in results.claim_due(due):
-            results.fetch(result_id)
+        for result_id in fetching.claim_due(due):
+            fetching.fetch(result_id)
 
     def _line(self, job: BulkWriteJob) -> str:
         state, error = polling.effective_poll_state(job)

@@ -18,7 +18,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from jobs.models import BulkWriteJob, Connection, SkipReason
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, polling, results, tracking
+from jobs.services import connecting, polling, tracking
+from jobs.services.results import fetching
 from jobs.tests.factories import make_user
 from jobs.tests.sandbox.conftest import Client, MovableClock
 from jobs.tests.sandbox.test_imports import created, file_id, zipped
@@ -183,8 +184,8 @@ def watch(zoho: Client, connection: Connection, clock: MovableClock):
         tracking.track(connection, tracking.read_ids(job_id))
         job = BulkWriteJob.objects.get(zoho_job_id=job_id)
         polling.poll_now([job])
-        for result_id in results.claim_due():
-            results.fetch(result_id)
+        for result_id in fetching.claim_due():
+            fetching.fetch(result_id)
         job.refresh_from_db()
         assert job.result.is_archived, job.result.error
         return job

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobs.models import BulkWriteJob, OriginalFile, Result
-from jobs.services import reimport
+from jobs.services.reimport import keeping
 from jobs.tests.factories import completed, make_job, make_result, observe, resource
 
 HEADER = b"Id,Last_Name,Company\r\n"
@@ -56,18 +56,18 @@ def zipped(**files: bytes) -> SimpleUploadedFile:
 
 
 def attach(result: Result, content: bytes = UPLOAD, **how: Any) -> OriginalFile:
-    (original,) = reimport.attach(result, upload(content), **how).originals
+    (original,) = keeping.attach(result, upload(content), **how).originals
     return original
 
 
 def given(original: OriginalFile, **how: Any) -> bytes:
-    return b"".join(reimport.rows_to_import_again(original, **how))
+    return b"".join(keeping.rows_to_import_again(original, **how))
 
 
 def stored() -> list[str]:
     storage = OriginalFile._meta.get_field("content").storage
     try:
-        return storage.listdir(reimport.FOLDER)[1]
+        return storage.listdir(keeping.FOLDER)[1]
     except FileNotFoundError:
         return []
 

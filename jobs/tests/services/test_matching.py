@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from jobs.services.matching import (
+from jobs.services.reimport.matching import (
     EMPTY,
     UNREADABLE,
     Doubt,

@@ -6,8 +6,8 @@ from collections import Counter
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from jobs.services.originals import Original, OriginalFileError
-from jobs.services.reimport_report import Found, find, report
+from jobs.services.reimport.originals import Original, OriginalFileError
+from jobs.services.reimport.report import Found, find, report
 from jobs.tests.services.uploads import HEADER, Format, Row, edited, formats, result_csv, rows
 from jobs.zoho.result_files import RowReader
 

@@ -5,8 +5,8 @@ import tracemalloc
 
 import pytest
 
-from jobs.services import originals
-from jobs.services.originals import Original, OriginalFileError
+from jobs.services.reimport import originals
+from jobs.services.reimport.originals import Original, OriginalFileError
 
 
 def read(content: bytes, *, declared: str = "", shown: tuple[str, ...] = ("A",)) -> Original:

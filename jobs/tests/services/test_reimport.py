@@ -12,9 +12,9 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 
 from jobs.models import JobEvent, OriginalFile, Result
-from jobs.services import reimport
-from jobs.services.originals import OriginalFileError
-from jobs.services.reimport_report import Report
+from jobs.services.reimport import keeping
+from jobs.services.reimport.originals import OriginalFileError
+from jobs.services.reimport.report import Report
 from jobs.tests.factories import make_user
 from jobs.tests.services.attached import (
     HEADER,
@@ -78,7 +78,7 @@ class TestAttaching:
         with TemporaryUploadedFile("leads.csv", "text/csv", len(UPLOAD), None) as large:
             large.write(UPLOAD)
             large.flush()
-            (original,) = reimport.attach(result, large).originals
+            (original,) = keeping.attach(result, large).originals
 
         assert given(original) == HEADER + ROWS[1] + ROWS[3]
 
@@ -189,9 +189,9 @@ class TestRefused:
     def test_a_workbook_is_named_as_one(self, result):
         workbook = zipped(**{"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"})
         with pytest.raises(OriginalFileError, match="an Excel workbook"):
-            reimport.attach(result, workbook)
+            keeping.attach(result, workbook)
         with pytest.raises(OriginalFileError, match="holds no CSV"):
-            reimport.attach(result, zipped(readme__pdf=b"x"))
+            keeping.attach(result, zipped(readme__pdf=b"x"))
 
     def test_a_result_without_left_out_rows_has_nothing_to_give(self):
         result = job_with({"Leads-leads.csv": "Last_Name,STATUS,ERRORS\nBoyle,ADDED,\n"})
@@ -239,23 +239,23 @@ class TestSeveralFiles:
 
     def test_a_csv_goes_to_the_file_it_is_named_after(self, result):
         for name in ("deals.csv", "DEALS.CSV", "Deals-deals.csv"):
-            (original,) = reimport.attach(result, upload(self.DEALS_UPLOAD, name)).originals
+            (original,) = keeping.attach(result, upload(self.DEALS_UPLOAD, name)).originals
             assert original.file.name == "Deals-deals.csv"
 
     def test_of_files_with_equal_columns_the_name_decides(self):
         result = job_with({"Leads-north.csv": self.LEADS, "Leads-south.csv": self.LEADS})
 
-        (original,) = reimport.attach(result, upload(self.LEADS_UPLOAD, "South.csv")).originals
+        (original,) = keeping.attach(result, upload(self.LEADS_UPLOAD, "South.csv")).originals
 
         assert original.file.name == "Leads-south.csv"
 
     def test_a_csv_of_another_name_goes_where_its_columns_suit(self, result):
-        (original,) = reimport.attach(result, upload(self.DEALS_UPLOAD, "old.csv")).originals
+        (original,) = keeping.attach(result, upload(self.DEALS_UPLOAD, "old.csv")).originals
 
         assert original.file.name == "Deals-deals.csv"
 
     def test_a_csv_goes_where_a_person_says(self, result):
-        (original,) = reimport.attach(
+        (original,) = keeping.attach(
             result, upload(self.DEALS_UPLOAD, "leads.csv"), position=1
         ).originals
 
@@ -266,12 +266,12 @@ class TestSeveralFiles:
     def test_where_it_cannot_be_told_the_choices_are_named(self, result):
         both = b"Last_Name,Deal_Name\nBoyle,Big\n"
         with pytest.raises(OriginalFileError) as refused:
-            reimport.attach(result, upload(both, "both.csv"))
+            keeping.attach(result, upload(both, "both.csv"))
 
         assert "suit several result files" in str(refused.value)
         assert "Leads-leads.csv (Last_Name); Deals-deals.csv (Deal_Name)" in str(refused.value)
         with pytest.raises(OriginalFileError, match="suit no result file"):
-            reimport.attach(result, upload(b"A,B\n1,2\n", "both.csv"))
+            keeping.attach(result, upload(b"A,B\n1,2\n", "both.csv"))
 
     def test_a_zip_is_shared_out_and_what_suits_nothing_is_named(self, result):
         packed = zipped(
@@ -281,7 +281,7 @@ class TestSeveralFiles:
             readme__pdf=b"x",
         )
 
-        attached = reimport.attach(result, packed)
+        attached = keeping.attach(result, packed)
 
         assert {original.file.name: given(original) for original in attached.originals} == {
             "Leads-leads.csv": self.LEADS_UPLOAD,
@@ -295,14 +295,14 @@ class TestSeveralFiles:
     def test_one_bad_csv_of_a_zip_does_not_cost_the_others(self, result):
         packed = zipped(deals__csv=self.DEALS_UPLOAD, leads__csv=b'Last_Name\n"x')
 
-        attached = reimport.attach(result, packed)
+        attached = keeping.attach(result, packed)
 
         assert [original.name for original in attached.originals] == ["deals.csv"]
         assert attached.left_aside[0].startswith("leads.csv: In row 1, quotation marks")
 
     def test_a_zip_of_which_nothing_can_be_used_is_refused_with_all_reasons(self, result):
         with pytest.raises(OriginalFileError) as refused:
-            reimport.attach(result, zipped(deals__csv=b"%PDF", leads__csv=b""))
+            keeping.attach(result, zipped(deals__csv=b"%PDF", leads__csv=b""))
 
         assert "deals.csv: The file is no CSV but a PDF" in str(refused.value)
         assert "leads.csv: The file is empty." in str(refused.value)

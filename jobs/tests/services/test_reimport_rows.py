@@ -12,8 +12,9 @@ from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
 from jobs.models import JobEvent, OriginalFile, Result
-from jobs.services import reasons, reimport
-from jobs.services.result_reading import NotKeptError
+from jobs.services import reasons
+from jobs.services.reimport import keeping
+from jobs.services.results.reading import NotKeptError
 from jobs.tests.factories import make_user
 from jobs.tests.services.attached import (
     HEADER,
@@ -95,7 +96,7 @@ class TestReasons:
 
 class TestGivenBack:
     def test_in_a_zip_under_the_file_s_own_name(self, result):
-        with reimport.zip_to_import_again(attach(result)) as packed, ZipFile(packed) as archive:
+        with keeping.zip_to_import_again(attach(result)) as packed, ZipFile(packed) as archive:
             assert archive.namelist() == ["leads.csv"]
             assert archive.read("leads.csv") == HEADER + ROWS[1] + ROWS[3]
 
@@ -112,9 +113,9 @@ class TestGivenBack:
             Path(result.archive.path).unlink()
 
         with pytest.raises(NotKeptError):
-            next(reimport.rows_to_import_again(original))
+            next(keeping.rows_to_import_again(original))
         with pytest.raises(NotKeptError):
-            reimport.zip_to_import_again(original)
+            keeping.zip_to_import_again(original)
 
 
 class TestDeleting:
@@ -122,8 +123,8 @@ class TestDeleting:
         alice = make_user("alice")
         original = attach(result)
 
-        reimport.delete(original, actor=alice)
-        reimport.delete(original, actor=alice)
+        keeping.delete(original, actor=alice)
+        keeping.delete(original, actor=alice)
 
         assert not OriginalFile.objects.exists()
         assert stored() == []
@@ -138,12 +139,12 @@ class TestDeleting:
 
         with monkeypatch.context() as broken:
             broken.setattr(FileSystemStorage, "delete", refuse)
-            reimport.delete(original)
+            keeping.delete(original)
 
         assert not OriginalFile.objects.exists()
         assert len(stored()) == 1
         later = timezone.now() + timedelta(hours=2)
-        assert reimport.delete_expired(later) == 1
+        assert keeping.delete_expired(later) == 1
         assert stored() == []
 
     def test_of_what_has_expired_leaves_the_rest(self, result):
@@ -151,7 +152,7 @@ class TestDeleting:
         old, new = attach(result), attach(job_with({"Leads-leads.csv": RESULT}))
         OriginalFile.objects.filter(pk=old.pk).update(expires_at=now)
 
-        assert reimport.delete_expired(now) == 1
+        assert keeping.delete_expired(now) == 1
 
         assert OriginalFile.objects.get() == new
         assert stored() == [Path(new.content.name).name]
@@ -162,13 +163,13 @@ class TestDeleting:
     def test_of_strays_leaves_what_is_still_attached(self, result):
         original = attach(result)
 
-        assert reimport.delete_expired(timezone.now() + timedelta(hours=2)) == 0
+        assert keeping.delete_expired(timezone.now() + timedelta(hours=2)) == 0
         assert given(original) == HEADER + ROWS[1] + ROWS[3]
 
     def test_of_strays_leaves_a_file_whose_row_is_about_to_come(self):
         storage = OriginalFile._meta.get_field("content").storage
-        assert reimport.delete_expired(timezone.now()) == 0
-        storage.save(f"{reimport.FOLDER}/1-stray", ContentFile(b"x"))
+        assert keeping.delete_expired(timezone.now()) == 0
+        storage.save(f"{keeping.FOLDER}/1-stray", ContentFile(b"x"))
 
-        assert reimport.delete_expired(timezone.now()) == 0
-        assert reimport.delete_expired(timezone.now() + timedelta(hours=2)) == 1
+        assert keeping.delete_expired(timezone.now()) == 0
+        assert keeping.delete_expired(timezone.now() + timedelta(hours=2)) == 1

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.models import FieldMapping, Resource, Result, SkipReason
-from jobs.services import column_facts, result_analysis, result_checks, results
-from jobs.services.result_analysis import analyse
-from jobs.services.result_resources import resources_of_members
+from jobs.services.results import analysis, checks, column_facts, fetching
+from jobs.services.results.analysis import analyse
+from jobs.services.results.resources import resources_of_members
 from jobs.tests.factories import make_job, make_result
 from jobs.tests.stand_in import csv_of, zip_of
 from jobs.zoho import result_text
@@ -152,7 +152,7 @@ def test_no_more_than_three_columns_are_followed():
 
 
 def test_a_row_with_many_unlisted_reasons_counts_once_among_them():
-    limit = result_analysis.MAX_REASONS_PER_FILE
+    limit = analysis.MAX_REASONS_PER_FILE
     rows = [("", "", "", "skipped", "", f"INVALID_DATA-f{n}") for n in range(limit)]
     rows.append(("", "", "", "skipped", "", "INVALID_DATA-g,h,f1"))
     found = plain(analysis_of(*rows))
@@ -170,7 +170,7 @@ def test_countless_statuses_are_counted_as_other():
 
 
 def test_a_zip_of_many_files_gives_the_memory_of_one(monkeypatch):
-    monkeypatch.setattr(result_analysis, "MEMORY", 100_000)
+    monkeypatch.setattr(analysis, "MEMORY", 100_000)
     text = csv_of(*((f"{n}", "", "", "skipped", "", f"ODD_CODE-f{n}") for n in range(100)))
     files = {f"f{n}": text for n in range(20)}
     found = analyse(io.BytesIO(zip_of(**files)))
@@ -312,10 +312,10 @@ def test_reasons_are_stored_with_their_rows_and_what_their_column_shows(job):
 def test_a_resource_that_is_gone_when_the_result_is_stored_is_not_referred_to(job):
     gone = make_resource(job, 0, "Leads", "Last_Name")
     content = io.BytesIO(zip_of(Leads=csv_of(SKIPPED)))
-    found = analyse(content, resources=results.resources_of(job))
+    found = analyse(content, resources=fetching.resources_of(job))
     gone.delete()
     result = Result.objects.create(job=job)
-    results._keep(result, content, found)
+    fetching._keep(result, content, found)
     assert (result.is_archived, result.files.get().resource) == (True, None)
 
 
@@ -345,7 +345,7 @@ def test_odd_rows_are_told_with_their_numbers(job):
 def test_characters_that_cannot_be_read_are_told():
     content = csv_of(ADDED, ADDED).replace(b"\r\nx", b"\r\n\xff\xfe", 1)
     found = analyse(io.BytesIO(zip_of(Leads=content)))
-    assert result_checks.warnings(found, []) == [
+    assert checks.warnings(found, []) == [
         "Leads.csv has 2 characters that cannot be read as UTF-8, shown as \ufffd: row 1."
     ]
 
@@ -356,5 +356,5 @@ def test_an_unreadable_file_is_told_and_its_counts_are_not_compared(job):
     content = zip_of(Deals=b"Name\nx\n", Stages=csv_of(ADDED))
     resources = [deals, stages]
     found = analyse(io.BytesIO(content), resources=resources)
-    [only] = result_checks.warnings(found, resources)
+    [only] = checks.warnings(found, resources)
     assert only.startswith("Deals.csv could not be read: The result CSV has no STATUS")

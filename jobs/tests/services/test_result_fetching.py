@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import BulkWriteJob, JobEvent, Result
-from jobs.services import polling, results
+from jobs.services import polling
+from jobs.services.results import fetching
 from jobs.tests.factories import body, completed, make_job, observe
 from jobs.tests.factories import resource as part
 from jobs.tests.stand_in import TOKEN_URL, StandIn, csv_of, result_url, zip_of
@@ -45,8 +46,8 @@ def job() -> BulkWriteJob:
 
 def fetch(job: BulkWriteJob, *, after: timedelta = timedelta()) -> Result:
     with time_machine.travel(timezone.now() + after):
-        for pk in results.claim_due():
-            results.fetch(pk)
+        for pk in fetching.claim_due():
+            fetching.fetch(pk)
     return Result.objects.get(job=job)
 
 
@@ -94,7 +95,7 @@ def test_a_disk_that_fills_up_while_downloading_leaves_nothing_and_says_what_to_
     assert list(tmp_path.iterdir()) == []
 
     zoho.mock.replace(responses.GET, result_url(job), body=ZIP)
-    assert fetch(job, after=results.SLOW_RETRY).state == State.ARCHIVED
+    assert fetch(job, after=fetching.SLOW_RETRY).state == State.ARCHIVED
 
 
 class FullStorage(FileSystemStorage):
@@ -119,7 +120,7 @@ def test_a_disk_that_fills_up_while_storing_keeps_no_part_of_the_file(
     assert files_in(storage) == []
     assert not result.files.exists()
 
-    assert fetch(job, after=results.SLOW_RETRY).state == State.ARCHIVED
+    assert fetch(job, after=fetching.SLOW_RETRY).state == State.ARCHIVED
     assert len(files_in(storage)) == 1
 
 
@@ -147,7 +148,7 @@ def test_a_worker_that_lost_its_lease_ends_nothing(zoho, job):
         return 404, {}, b"{}"
 
     zoho.mock.add_callback(responses.GET, result_url(job), is_slow)
-    results.fetch(late.pk)
+    fetching.fetch(late.pk)
 
     late.refresh_from_db()
     assert (late.state, late.archive.name, late.error) == (
@@ -163,7 +164,7 @@ def test_a_failure_that_comes_late_leaves_a_kept_result_alone(zoho, job):
         return 503, {}, b""
 
     zoho.mock.add_callback(responses.GET, result_url(job), is_slow)
-    results.fetch(job.result.pk)
+    fetching.fetch(job.result.pk)
 
     job.result.refresh_from_db()
     assert (job.result.state, job.result.error) == (State.ARCHIVED, None)

@@ -20,7 +20,7 @@ ANALYSE = """
 import io, json, resource, sys, zipfile
 import django
 django.setup()
-from jobs.services.result_analysis import analyse
+from jobs.services.results.analysis import analyse
 from jobs.zoho.result_files import ResultFileError
 
 def peak():

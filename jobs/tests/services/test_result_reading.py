@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.models import ResultFile
-from jobs.services import result_reading
 from jobs.services.reasons import NO_REASON, OTHER_REASONS
-from jobs.services.result_reading import (
+from jobs.services.results import reading
+from jobs.services.results.reading import (
     CHARACTERS_SHOWN,
     COLUMNS_SHOWN,
     ROW_STATUSES,
@@ -118,7 +118,7 @@ def test_a_page_beyond_the_last_is_the_last(
 ):
     monkeypatch.setattr(RowReader, "blocks", in_blocks_of(in_block))
     if not is_total_known:
-        monkeypatch.setattr(result_reading, "known_total", lambda file, wanted: None)
+        monkeypatch.setattr(reading, "known_total", lambda file, wanted: None)
     page = page_of_rows(*kept, RowFilter(), number, SIZE)
 
     assert [row.number for row in page.rows] == shown

@@ -13,9 +13,10 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Result, ResultFile, SkipReason
-from jobs.services import alerting, polling, result_analysis, result_tables, results
+from jobs.services import alerting, polling
 from jobs.services.reasons import describe
-from jobs.services.result_reading import RowFilter
+from jobs.services.results import analysis, fetching, tables
+from jobs.services.results.reading import RowFilter
 from jobs.tests.factories import body, completed, make_connection, make_job, observe, resource
 from jobs.tests.stand_in import TOKEN_URL, StandIn, csv_of, error_body, result_url, zip_of
 
@@ -41,8 +42,8 @@ def ended(job: BulkWriteJob | None = None, **counts: int) -> BulkWriteJob:
 
 def fetch(job: BulkWriteJob) -> Result:
     """Do what the workers do about results that are due."""
-    for pk in results.claim_due():
-        results.fetch(pk)
+    for pk in fetching.claim_due():
+        fetching.fetch(pk)
     job.refresh_from_db()
     return Result.objects.get(job=job)
 
@@ -116,7 +117,7 @@ class TestAResultThatIsThere:
         zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED, ("X", "unprocessed", "", ""))))
         result = fetch(job)
 
-        _, *rows = result_tables.rows(result, result.files.all(), RowFilter(status="left_out"))
+        _, *rows = tables.rows(result, result.files.all(), RowFilter(status="left_out"))
 
         meaning = describe("MANDATORY_NOT_FOUND").meaning.rstrip(".")
         assert [row[1:2] + row[4:] for row in rows] == [
@@ -146,7 +147,7 @@ class TestAResultThatIsThere:
         first = fetch(job)
 
         with io.BytesIO(content) as again:
-            results._keep(late, again, result_analysis.analyse(again))
+            fetching._keep(late, again, analysis.analyse(again))
 
         first.refresh_from_db()
         assert kept(first) == content
@@ -157,11 +158,11 @@ class TestAResultThatIsThere:
         job = ended(added=1, updated=0, skipped=0, total=1)
         zoho.offers(job, zip_of(**{"": b"x"}))
 
-        for _ in range(results.READ_ATTEMPTS):
+        for _ in range(fetching.READ_ATTEMPTS):
             Result.objects.update(next_attempt_at=timezone.now())
             result = fetch(job)
 
-        assert (result.state, result.attempts) == (State.FAILED, results.READ_ATTEMPTS)
+        assert (result.state, result.attempts) == (State.FAILED, fetching.READ_ATTEMPTS)
         assert result.error["message"]
 
     def test_is_not_fetched_twice(self, zoho):
@@ -171,9 +172,9 @@ class TestAResultThatIsThere:
         polling.make_due([job])
         observe(job, completed(job, added=1, updated=0, skipped=0, total=1))
 
-        results.fetch(result.pk)
+        fetching.fetch(result.pk)
 
-        assert results.claim_due() == []
+        assert fetching.claim_due() == []
         assert len(zoho.asked(result_url(job))) == 1
 
 
@@ -239,7 +240,7 @@ class TestTheRowsSettleTheJob:
         assert (bad.added_rows, bad.rows) == (None, None)
         assert "no STATUS and ERRORS columns" in bad.error
         assert "Notes.csv could not be read" in result.warnings[0]
-        rows = result_tables.rows(result, result.files.all(), RowFilter(status="left_out"))
+        rows = tables.rows(result, result.files.all(), RowFilter(status="left_out"))
         assert [row[0] for row in rows] == ["File", "File", "Notes.csv"]
 
 
@@ -256,16 +257,16 @@ class TestAResultThatCannotBeRead:
         job = ended(added=0, updated=0, skipped=1, total=1)
         zoho.offers(job, content)
 
-        for attempt in range(1, results.READ_ATTEMPTS + 1):
+        for attempt in range(1, fetching.READ_ATTEMPTS + 1):
             with time_machine.travel(timezone.now() + timedelta(hours=attempt)):
                 result = fetch(job)
 
-        assert (result.state, result.attempts) == (State.FAILED, results.READ_ATTEMPTS)
+        assert (result.state, result.attempts) == (State.FAILED, fetching.READ_ATTEMPTS)
         assert words in result.error["message"]
         assert result.error["resolution"]
         assert not result.archive
         with time_machine.travel(timezone.now() + timedelta(days=1)):
-            assert results.claim_due() == []
+            assert fetching.claim_due() == []
 
     def test_can_be_asked_for_again_by_a_refresh(self, zoho):
         job = ended(added=1, updated=0, skipped=0, total=1)
@@ -316,7 +317,7 @@ class TestAResultThatZohoDoesNotGive:
         assert (result.state, result.next_attempt_at) == (State.EXPIRED, None)
         assert "Nothing brings this file back" in result.error["resolution"]
         with time_machine.travel(timezone.now() + timedelta(days=30)):
-            assert results.claim_due() == []
+            assert fetching.claim_due() == []
         assert len(zoho.asked(result_url(job))) == 1
 
     @pytest.mark.parametrize("answer", [500, 503, 502, "nobody"])
@@ -330,7 +331,7 @@ class TestAResultThatZohoDoesNotGive:
         result = fetch(job)
 
         assert (result.state, result.attempts) == (State.PENDING, 1)
-        assert results.claim_due() == []
+        assert fetching.claim_due() == []
         zoho.mock.replace(responses.GET, result_url(job), body=zip_of(Leads=csv_of(ADDED)))
         with time_machine.travel(timezone.now() + timedelta(minutes=11)):
             assert fetch(job).state == State.ARCHIVED
@@ -349,15 +350,15 @@ class TestAResultThatZohoDoesNotGive:
         job = ended(added=1, updated=0, skipped=0, total=1)
         other = ended(make_job(job.connection), added=1, updated=0, skipped=0, total=1)
         zoho.offers(job, b"{}", status=429, headers={"Retry-After": "600"})
-        [first] = results.claim_due()
-        assert results.claim_due() == []  # one at a time: the others wait
-        results.fetch(first)
+        [first] = fetching.claim_due()
+        assert fetching.claim_due() == []  # one at a time: the others wait
+        fetching.fetch(first)
 
         assert Connection.objects.get().resume_at > timezone.now() + timedelta(seconds=590)
         with time_machine.travel(timezone.now() + timedelta(seconds=590)):
-            assert results.claim_due() == []
+            assert fetching.claim_due() == []
         with time_machine.travel(timezone.now() + timedelta(seconds=601)):
-            assert len(results.claim_due()) == 1
+            assert len(fetching.claim_due()) == 1
         assert zoho.asked(result_url(other)) == []
 
     def test_without_a_sign_in_waits_for_a_person(self, zoho):
@@ -399,17 +400,17 @@ def test_nothing_is_fetched_of_a_connection_that_may_not_be_asked(zoho, fields):
     job = ended(added=1, updated=0, skipped=0, total=1)
     Connection.objects.update(**fields)
 
-    assert results.claim_due() == []
+    assert fetching.claim_due() == []
     assert Result.objects.get(job=job).state == State.PENDING
 
 
 def test_a_result_is_claimed_by_one_worker_and_comes_back_when_that_one_dies(zoho):
     job = ended(added=1, updated=0, skipped=0, total=1)
 
-    [claimed] = results.claim_due()
-    assert results.claim_due() == []
-    with time_machine.travel(timezone.now() + results.LEASE + timedelta(seconds=1)):
-        assert results.claim_due() == [claimed]
+    [claimed] = fetching.claim_due()
+    assert fetching.claim_due() == []
+    with time_machine.travel(timezone.now() + fetching.LEASE + timedelta(seconds=1)):
+        assert fetching.claim_due() == [claimed]
     assert job.result.pk == claimed
 
 

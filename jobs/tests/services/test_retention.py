@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import BulkWriteJob, JobEvent, OriginalFile, Outcome, Result, SkipReason
-from jobs.services import polling, results, retention
+from jobs.services import polling
 from jobs.services.job_json import as_json
+from jobs.services.results import fetching, retention
 from jobs.tests.factories import (
     body,
     completed,
@@ -146,9 +147,9 @@ class TestADeletedResult:
         polling.make_due([job])
         observe(job, completed(job, added=1, updated=0, skipped=2, total=3))
         with time_machine.travel(timezone.now() + timedelta(days=2)):
-            assert results.claim_due() == []
-            assert results.claim_due(Result.objects.all()) == []
-        results.fetch(result_of(job).pk)
+            assert fetching.claim_due() == []
+            assert fetching.claim_due(Result.objects.all()) == []
+        fetching.fetch(result_of(job).pk)
 
         assert (result_of(job).state, result_of(job).attempts) == (State.DELETED, 0)
 

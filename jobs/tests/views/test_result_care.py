@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
-from jobs.services import retention
+from jobs.services.results import retention
 from jobs.tests.factories import completed, make_connection, make_job, make_result, make_user
 from jobs.tests.factories import observe as see
 

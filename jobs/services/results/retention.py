@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent, OriginalFile, Result, SkipReason
-from jobs.services import reimport
 from jobs.services.bulk import update_rows
+from jobs.services.reimport import keeping
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def _remove_files(result: Result) -> bool:
     """Remove what a deleted result has in the storage; whether its own file is gone."""
     attached = OriginalFile.objects.filter(file__result=result).select_related("file__result")
     for original in attached:
-        reimport.delete(original, why="its result was deleted")
+        keeping.delete(original, why="its result was deleted")
     try:
         if result.archive:
             result.archive.storage.delete(str(result.archive.name))
@@ -188,5 +188,5 @@ def remove_leftovers() -> None:
 def tidy_up(now: datetime) -> bool:
     """Delete what is to be kept no longer, attached uploads too; whether more results are left."""
     remove_leftovers()
-    reimport.delete_expired(now)
+    keeping.delete_expired(now)
     return delete_aged(now)

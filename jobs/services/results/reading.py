@@ -9,8 +9,8 @@ from typing import BinaryIO, cast
 
 from jobs.models import Result, ResultFile
 from jobs.services import reasons
-from jobs.services.result_analysis import LEFT_OUT, ROW_COUNT_FIELDS
-from jobs.services.result_resources import names_known
+from jobs.services.results.analysis import LEFT_OUT, ROW_COUNT_FIELDS
+from jobs.services.results.resources import names_known
 from jobs.zoho.result_files import Block, ResultArchive, ResultRow, RowReader
 
 # What rows are filtered by: one of Zoho's statuses, what is not in the CRM, or any other word.

@@ -6,8 +6,8 @@ from jobs.models import Result, ResultFile, SkipReason
 from jobs.models.job import CountsMixin
 from jobs.models.result import RowCountsMixin
 from jobs.services import reasons, wording
-from jobs.services.result_analysis import LEFT_OUT, ROW_COUNT_FIELDS
-from jobs.services.result_reading import RowFilter, matching_rows, open_file
+from jobs.services.results.analysis import LEFT_OUT, ROW_COUNT_FIELDS
+from jobs.services.results.reading import RowFilter, matching_rows, open_file
 from jobs.zoho.result_files import ResultRow
 
 _ROWS_AROUND = (("File", "Row"), ("Record id", "Status", "Reason", "Zoho's ERRORS"))

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from jobs.models import ResultFile
-from jobs.services.matching import name_of
-from jobs.services.originals import ATTACH_WHAT, Original, OriginalFileError
+from jobs.services.reimport.matching import name_of
+from jobs.services.reimport.originals import ATTACH_WHAT, Original, OriginalFileError
 from jobs.zoho.result_files import Member, ResultArchive, ResultFileError, ResultLimits
 
 ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")

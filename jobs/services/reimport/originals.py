@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from jobs.services.matching import digest, name_of
+from jobs.services.reimport.matching import digest, name_of
 from jobs.zoho.result_rows import DELIMITERS, choose_encoding, read_head
 
 MOST_ROWS = 250_000

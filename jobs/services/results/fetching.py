@@ -25,7 +25,7 @@ from jobs.models import (
     SkipReason,
     UndecryptableError,
 )
-from jobs.services import alerting, result_checks, schedule
+from jobs.services import alerting, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
 from jobs.services.recording import (
     DEFAULT_PAUSE,
@@ -34,7 +34,8 @@ from jobs.services.recording import (
     row_counts,
     settle_from_rows,
 )
-from jobs.services.result_analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
+from jobs.services.results import checks
+from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
     ResultGoneError,
@@ -162,7 +163,7 @@ def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
 
 
 def resources_of(job: BulkWriteJob) -> list[Resource]:
-    """A job's resources as `result_analysis.analyse` wants them."""
+    """A job's resources as `analysis.analyse` wants them."""
     return list(job.resources.prefetch_related("field_mappings"))
 
 
@@ -249,7 +250,7 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
             )
             for (code, field), reason in analysis.reasons.items()
         )
-    result.warnings = result_checks.warnings(analyses, resources)
+    result.warnings = checks.warnings(analyses, resources)
     for name in [*ROW_COUNT_FIELDS.values(), "other_rows"]:
         setattr(result, name, totals[name] if readable else None)
 

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.models import ResultFile
 from jobs.services import reasons
 from jobs.services.field_names import FieldNames
-from jobs.services.matching import (
+from jobs.services.reimport.matching import (
     Doubt,
     Match,
     OriginalRows,
@@ -18,9 +18,9 @@ from jobs.services.matching import (
     match,
     plain,
 )
-from jobs.services.originals import MOST_ROWS, Original, OriginalFileError
-from jobs.services.result_analysis import LEFT_OUT
-from jobs.services.result_tables import reason_in_words
+from jobs.services.reimport.originals import MOST_ROWS, Original, OriginalFileError
+from jobs.services.results.analysis import LEFT_OUT
+from jobs.services.results.tables import reason_in_words
 from jobs.zoho.result_files import RowReader
 
 WHY = "Bulkwatch: why"

@@ -9,15 +9,15 @@ from typing import BinaryIO
 
 from jobs.models import FieldMapping, Resource
 from jobs.services import reasons
-from jobs.services.column_facts import (
+from jobs.services.field_names import FieldNames
+from jobs.services.results.column_facts import (
     Budget,
     ColumnFacts,
     FollowedColumn,
     FollowedValues,
     ValueCounts,
 )
-from jobs.services.field_names import FieldNames
-from jobs.services.result_resources import names_known, resources_of_members
+from jobs.services.results.resources import names_known, resources_of_members
 from jobs.zoho.result_files import Block, Member, ResultArchive, ResultFileError, RowReader
 
 # Of one reason.

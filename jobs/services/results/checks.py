@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from jobs.models import Resource
 from jobs.services.outcomes import Counts, differences, state_of_stored
-from jobs.services.result_analysis import ROW_COUNT_FIELDS, FileAnalysis
+from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis
 
 NUMBERS_SHOWN = 5
 

@@ -20,10 +20,10 @@ from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent, OriginalFile, Result, ResultFile
 from jobs.services import csv_export, wording
-from jobs.services.attaching import Candidate, assign, attached_csvs
-from jobs.services.originals import Original, OriginalFileError
-from jobs.services.reimport_report import WHY, Found, Report, column_indexes, find, report
-from jobs.services.result_reading import NotKeptError, open_file
+from jobs.services.reimport.attaching import Candidate, assign, attached_csvs
+from jobs.services.reimport.originals import Original, OriginalFileError
+from jobs.services.reimport.report import WHY, Found, Report, column_indexes, find, report
+from jobs.services.results.reading import NotKeptError, open_file
 from jobs.zoho.result_files import ResultFileError, RowReader
 
 logger = logging.getLogger(__name__)

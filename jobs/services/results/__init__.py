@@ -1,0 +1,1 @@
+"""Results of jobs: fetched, kept, analysed, read, handed out, deleted."""
