@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.alert_forms import AlertFilter, TestMailForm
+from jobs.forms.alerts import AlertFilter, TestMailForm
 from jobs.models import Alert
 from jobs.services import alerting, mails
 from jobs.views.requests import HtmxHttpRequest

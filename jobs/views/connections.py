@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from jobs.connection_forms import SECRETS, ConnectionForm, PauseForm
+from jobs.forms.connections import SECRETS, ConnectionForm, PauseForm
 from jobs.models import BulkWriteJob, Connection
 from jobs.services import connecting
 from jobs.services.connection_states import ConnectionState, state_of

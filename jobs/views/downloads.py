@@ -17,8 +17,8 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from jobs.forms.rows import RowFilterForm
 from jobs.models import JobEvent, Result
-from jobs.row_forms import RowFilterForm
 from jobs.services import csv_export
 from jobs.services.results import tables
 from jobs.services.results.reading import NotKeptError, RowFilter

@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.forms import OPERATIONS, SORTS, JobFilterForm
+from jobs.forms.jobs import OPERATIONS, SORTS, JobFilterForm
 from jobs.models import BulkWriteJob, Connection, Outcome
 from jobs.services import polling
 from jobs.views.requests import HtmxHttpRequest

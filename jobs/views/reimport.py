@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from jobs.forms.reimport import OriginalForm
 from jobs.models import BulkWriteJob, OriginalFile, Result
-from jobs.reimport_forms import OriginalForm
 from jobs.services import wording
 from jobs.services.reimport import keeping
 from jobs.services.reimport.originals import OriginalFileError

@@ -6,8 +6,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from jobs.forms.results import PinForm
 from jobs.models import BulkWriteJob, Result
-from jobs.result_forms import PinForm
 from jobs.services.results import retention
 from jobs.views import job_page
 from jobs.views.access import staff_required

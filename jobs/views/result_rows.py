@@ -10,8 +10,8 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from jobs.forms.rows import RowFilterForm
 from jobs.models import BulkWriteJob, Connection, Result, ResultFile
-from jobs.row_forms import RowFilterForm
 from jobs.services import reasons
 from jobs.services.access import region_of
 from jobs.services.results.analysis import LEFT_OUT

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from jobs.forms import TrackForm
+from jobs.forms.jobs import TrackForm
 from jobs.models import BulkWriteJob, Connection
 from jobs.services import tracking
 from jobs.services.tracking import Entry, Verdict

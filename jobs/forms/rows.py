@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from jobs.forms import AddressForm
+from jobs.forms.jobs import AddressForm
 from jobs.models import ResultFile
 from jobs.services.results.reading import ROW_STATUSES, RowFilter
 

@@ -1,0 +1,1 @@
+"""Forms: what pages and addresses may say, one module per page."""
