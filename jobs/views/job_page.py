@@ -4,7 +4,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
@@ -18,6 +17,7 @@ from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
 from jobs.services import job_story, polling
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.services.results import retention
+from jobs.views import reimport
 from jobs.views.requests import HtmxHttpRequest
 
 SNAPSHOTS_SHOWN = 20
@@ -79,8 +79,9 @@ def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpRes
 
 
 def _context(job: BulkWriteJob) -> dict[str, Any]:
-    with_originals = Prefetch("files", ResultFile.objects.select_related("original"))
+    with_originals = Prefetch("files", ResultFile.objects.select_related("resource", "original"))
     result = Result.objects.filter(job=job).prefetch_related(with_originals).first()
+    result_files = list(result.files.all()) if result else []
     alerts = list(job.alerts.order_by("-pk")[:ALERTS_SHOWN])
     poll_state, poll_error = polling.effective_poll_state(job)
     resources = list(job.resources.prefetch_related("field_mappings"))
@@ -89,13 +90,10 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
     return {
         "job": job,
         "result": result,
-        "result_files": list(result.files.all()) if result else [],
+        "result_files": result_files,
+        **reimport.form_context(job, result_files if result and result.is_archived else []),
         "lifetime": retention.lifetime(job, result, timezone.now()),
         "awaits_result": result is None and job.has_ended and poll_state == "active",
-        "left_out_files": [file for file in result.files.all() if file.left_out_rows]
-        if result and result.is_archived
-        else [],
-        "shows_sample_uploads": settings.DEMO and job.connection.is_sample,
         "poll_state": poll_state,
         "poll_error": poll_error,
         "warnings": [*job.all_warnings, *(result.warnings if result else [])],

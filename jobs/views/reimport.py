@@ -1,6 +1,8 @@
 """The page that gives left-out rows back, to be imported again; and the files it gives."""
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -12,7 +14,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs.forms.reimport import OriginalForm
-from jobs.models import BulkWriteJob, OriginalFile, Result
+from jobs.models import BulkWriteJob, OriginalFile, Result, ResultFile
 from jobs.services import wording
 from jobs.services.reimport import keeping
 from jobs.services.reimport.originals import OriginalFileError
@@ -98,6 +100,15 @@ def reimport_delete(request: HtmxHttpRequest, pk: int, position: int) -> HttpRes
     return redirect("jobs:reimport", pk)
 
 
+def form_context(job: BulkWriteJob, files: Sequence[ResultFile]) -> dict[str, Any]:
+    """What `_reimport_form.html` expects, of a job with these files in its kept result."""
+    return {
+        "left_out_files": [file for file in files if file.left_out_rows],
+        "has_attached": any(hasattr(file, "original") for file in files),
+        "shows_sample_uploads": settings.DEMO and job.connection.is_sample,
+    }
+
+
 def _job(pk: int) -> BulkWriteJob:
     return get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
 
@@ -119,12 +130,10 @@ def _page(
     context = {
         "job": job,
         "result": result,
-        "left_out_files": [file for file in files if file.left_out_rows],
         "unreadable_files": [file for file in files if file.error],
         "form": form,
-        "has_attached": any(hasattr(file, "original") for file in files),
         "missing": GONE if missing else "",
         "kept_hours": settings.ORIGINAL_KEPT_HOURS,
-        "shows_sample_uploads": settings.DEMO and job.connection.is_sample,
+        **form_context(job, files),
     }
     return render(request, "jobs/reimport.html", context, status=404 if missing else 200)
