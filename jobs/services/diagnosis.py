@@ -305,7 +305,8 @@ def _fits(value: str, pattern: str) -> bool:
 
 def _choices(case: _Case) -> list[str]:
     different, values = case.facts.get("different"), [value for value, _ in case.values]
-    if not different or different > FEW_VALUES or different >= case.rows:
+    # Values that were deleted since may have been dates or addresses for all that is known.
+    if not values or not different or different > FEW_VALUES or different >= case.rows:
         return []
     if (case.mapping and case.mapping.format) or any(_NO_CHOICE.search(value) for value in values):
         return []

@@ -68,19 +68,25 @@ class FieldNames(Generic[M]):
         return self._shown[place] if place < len(self._shown) else None
 
     def _mappings_of_columns(self) -> list[M | None]:
-        """By name, and by order where both orders that make sense agree; None if these differ."""
+        """By name; the others by order, if list and indexes agree on it and no name denies it.
+
+        None where a name means another mapping than the column's place does.
+        """
         fed = _one_per_column(mapping for mapping in self._mappings if mapping.index is not None)
         by_index = sorted(fed, key=lambda mapping: mapping.index or 0)
-        shown: list[M | None] = []
-        for place, column in enumerate(self._columns):
-            by_name = _alone(m for m in fed if m.api_name == column) or _alone(
-                m for m in fed if loosely(m.api_name) == loosely(column)
-            )
-            in_order = place < len(fed) and fed[place] is by_index[place]
-            by_order = fed[place] if in_order else None
-            agree = by_name is None or by_order is None or by_name is by_order
-            shown.append((by_name or by_order) if agree else None)
-        return shown
+        by_order = [
+            fed[place] if place < len(fed) and fed[place] is by_index[place] else None
+            for place in range(len(self._columns))
+        ]
+        by_name = [
+            _alone(m for m in fed if m.api_name == column)
+            or _alone(m for m in fed if loosely(m.api_name) == loosely(column))
+            for column in self._columns
+        ]
+        places = list(zip(by_name, by_order, strict=True))
+        if any(named and placed and named is not placed for named, placed in places):
+            return [named if named is placed or placed is None else None for named, placed in places]
+        return [named or placed for named, placed in places]
 
 
 @lru_cache(maxsize=4096)

@@ -44,7 +44,8 @@ class RowFilter:
         said = words.get(self.status, f"{self.status} rows")
         if self.has_reason:
             said += f" with {self.reason}"
-        return f"{said} holding “{' '.join(self.words)}”" if self.words else said
+        # Not with the words: they are values of rows, and what is noted outlives a result.
+        return f"{said} found by a search" if self.words else said
 
     @cached_property
     def words(self) -> tuple[str, ...]:

@@ -181,6 +181,11 @@ def test_a_shown_column_that_fits_no_mapping_is_called_a_column_of_the_file():
             id="few values may be choices",
         ),
         pytest.param(
+            "Stage", 40, facts([], different=1),
+            ["Stage came from column 3."],
+            id="values that were deleted may have been anything",
+        ),
+        pytest.param(
             "Email", 40, facts([("a at b@", 40)], different=1),
             ["Email came from column 2: “a at b@” stands in all 40 rows hit."],
             id="an address is no choice",

@@ -70,3 +70,11 @@ def test_two_fields_that_are_named_alike_are_not_guessed_between():
 
     assert known.mapping_of("Last Name") is None
     assert known.mapping_of("LastName").index == 1
+
+
+def test_names_that_deny_the_order_leave_it_no_column():
+    mappings = [Mapping("Last_Name", 0), Mapping("Email", 1), Mapping("City", 2)]
+    known = names(["Email", "City", "Phone"], mappings)
+
+    assert [known.mapping_shown(place) for place in range(3)] == [None, None, None]
+    assert known.mapping_of("Phone") is None

@@ -206,6 +206,21 @@ def test_a_reason_comes_with_what_the_mapping_says_of_it(connection):
     assert "MANDATORY_NOT_FOUND Deals-x.csv" in shown
 
 
+def test_no_value_of_a_row_is_in_a_mail(connection):
+    job = ended_job(connection)
+    resource = Resource.objects.create(job=job, module="Deals", position=0)
+    FieldMapping.objects.create(resource=resource, position=0, api_name="Email", index=0)
+    with_reasons(job, ("INVALID_DATA", "Email", 9))
+    ResultFile.objects.update(resource=resource, columns=["Email"])
+    values = [["ito@canary.example", 9]]
+    SkipReason.objects.update(facts={"column": 0, "empty": 0, "values": values, "different": 1})
+
+    message = compose(Kind.NOTHING_IMPORTED, job=job)
+
+    assert "Email came from column 1." in message.body
+    assert "canary" not in message.body + html_of(message)
+
+
 def test_skips_without_known_reasons_say_that_they_are_not_known(connection):
     message = compose(Kind.NOTHING_IMPORTED, job=ended_job(connection))
 

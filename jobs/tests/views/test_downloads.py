@@ -126,7 +126,7 @@ def test_who_downloaded_is_noted(alice, job, what):
         ("rows.csv", "all rows"),
         ("rows.csv?status=added&file=0", "added rows of Leads-Leads.csv"),
         ("rows.csv?code=INVALID_DATA&field=Last_Name", "all rows with INVALID_DATA-Last_Name"),
-        ("rows.csv?q=Boyle+x", "all rows holding “boyle x”"),
+        ("rows.csv?q=Boyle+x", "all rows found by a search"),
         ("summary.csv", "the summary"),
     ],
 )
