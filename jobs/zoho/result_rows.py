@@ -102,7 +102,7 @@ class RowReader:
         self.encoding = choose_encoding(telling, encoding)
         self.delimiter, header = _header(head.decode(self.encoding, "replace"))
         names = [_clean(name).strip()[:255] for name in header]
-        places = {name.upper(): place for place, name in reversed(list(enumerate(names)))}
+        places = _places(names)
         _check_header(names, places)
         self.status_place = places["STATUS"]
         self.errors_place = places["ERRORS"]
@@ -307,6 +307,16 @@ def _header(text: str) -> tuple[str, list[str]]:
     if not best[1]:
         raise ResultFileError("The result CSV has no header that can be read.")
     return best
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Where each name stands, by its upper case.
+
+    Zoho's own columns are in upper case and follow those of the upload, which can have the same
+    names: so a name in upper case goes before others, and the last of these before the first.
+    """
+    places = {name.upper(): place for place, name in enumerate(names)}
+    return places | {name: place for place, name in enumerate(names) if name == name.upper()}
 
 
 def _check_header(names: Sequence[str], places: Mapping[str, int]) -> None:

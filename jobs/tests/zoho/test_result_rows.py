@@ -104,6 +104,24 @@ def test_headers_match_in_any_case_and_place():
     assert row.errors == (RowError("INVALID_DATA", "Name"),)
 
 
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Status,Source,Country,STATUS,RECORD_ID,ERRORS", ("Status", "Source", "Country")),
+        ("Errors,B,RECORD_ID,STATUS,RECORD_ID,ERRORS", ("Errors", "B", "RECORD_ID")),
+        ("Record_Id,STATUS,errors,STATUS,RECORD_ID,ERRORS", ("Record_Id", "STATUS", "errors")),
+        ("status,B,Errors,Status,Record_Id,errors", ("status", "B", "Errors")),
+        ("Id,record_id,B,Status,Record_Id,Errors", ("Id", "record_id", "B")),
+    ],
+)
+def test_columns_of_the_upload_may_be_named_as_those_of_zoho(header, columns):
+    result = reader(f"{header}\nx,y,z,skipped,5,INVALID_DATA-A\n")
+    [row] = result
+    assert result.columns == columns
+    assert (row.values, row.status, row.record_id) == (("x", "y", "z"), "skipped", "5")
+    assert row.errors_text == "INVALID_DATA-A"
+
+
 def test_a_record_id_column_may_be_missing():
     [row] = rows("Name,STATUS,ERRORS\nx,added,\n")
     assert row.record_id == ""
