@@ -110,12 +110,12 @@ def describe_result_code(code: str) -> ResultCode:
     )
 
 
-_CODE = re.compile(r"[A-Z][A-Z_]+(?=-)")
+_CODE = re.compile(r"\s*([A-Z][A-Z_]+)(?=-)")
 _DOCUMENTED = "|".join(sorted(RESULT_CODES, key=len, reverse=True))
-_DOCUMENTED_CODE = re.compile(rf"(?:{_DOCUMENTED})(?=-)")
-_BARE_CODE = re.compile(rf"(?:{_DOCUMENTED})(?=:|$)")
+_DOCUMENTED_CODE = re.compile(rf"\s*({_DOCUMENTED})(?=-)")
+_BARE_CODE = re.compile(rf"\s*({_DOCUMENTED})(?=:|$)")
 # Where a colon parts two errors, and is not a character of a column's name.
-_NEXT = re.compile(rf":(?=[A-Z][A-Z_]+-|(?:{_DOCUMENTED})(?::|$))")
+_NEXT = re.compile(rf":(?=[A-Z][A-Z_]+-|\s*(?:{_DOCUMENTED})(?:-|:|$))")
 _ONLY_CODE = re.compile(r"[A-Z][A-Z_]+")
 
 
@@ -134,7 +134,7 @@ def parse_errors(text: str, known_columns: Collection[str] = ()) -> tuple[RowErr
         return ()
     columns = known_columns if isinstance(known_columns, tuple) else tuple(known_columns)
     names = _names(columns)
-    found = _KnownReading(text, names).errors(0) or _parsed(text, names)
+    found = _known_reading(text, names) or _parsed(text, names)
     return found or (RowError(UNKNOWN, text[:LONGEST_COLUMN]),)
 
 
@@ -160,41 +160,44 @@ def _names(columns: tuple[str, ...]) -> _Names:
     return _Names(names, tuple(sorted({len(name) for name in names}, reverse=True)))
 
 
-class _KnownReading:
-    """The reading of a text by documented codes and known columns alone."""
+def _known_reading(text: str, names: _Names) -> tuple[RowError, ...]:
+    """The reading of a text by documented codes and known columns alone; () if there is none."""
+    found: list[RowError] = []
+    untried = [_steps(text, "", 0, names)]
+    seen: set[int] = set()
+    while untried:
+        step = next(untried[-1], None)
+        if step is None:
+            untried.pop()
+            del found[-1:]
+            continue
+        error, code, at = step
+        # A place that was seen is a dead end: else the reading would have gone on from there.
+        if at in seen:
+            continue
+        seen.add(at)
+        found.append(error)
+        if at > len(text) or len(found) == MOST_ERRORS:
+            return tuple(found)
+        untried.append(_steps(text, code, at, names))
+    return ()
 
-    def __init__(self, text: str, names: _Names) -> None:
-        self._text = text
-        self._names = names
-        self._dead_ends: set[int] = set()
 
-    def errors(self, at: int, depth: int = 0) -> tuple[RowError, ...]:
-        """What is written from a place on where an error starts; () if that cannot be read."""
-        if bare := _BARE_CODE.match(self._text, at):
-            error = RowError(bare[0], "")
-            if bare.end() == len(self._text):
-                return (error,)
-            rest = self.errors(bare.end() + 1, depth + 1)
-            return (error, *rest) if rest else ()
-        code = _DOCUMENTED_CODE.match(self._text, at)
-        return self._columns(code[0], code.end() + 1, depth) if code else ()
+def _steps(text: str, code: str, at: int, names: _Names) -> Iterator[tuple[RowError, str, int]]:
+    """What can stand at a place: an error, the code that goes on after it ("" if none), and where.
 
-    def _columns(self, code: str, at: int, depth: int) -> tuple[RowError, ...]:
-        """The same from a place on where a column of this code starts."""
-        if at in self._dead_ends or depth >= MOST_ERRORS:
-            return ()
-        for stop in self._names.ends(self._text, at):
-            error = RowError(code, self._text[at:stop])
-            if stop == len(self._text):
-                return (error,)
-            if self._text[stop] == ",":
-                rest = self._columns(code, stop + 1, depth + 1)
-            else:
-                rest = self.errors(stop + 1, depth + 1)
-            if rest:
-                return (error, *rest)
-        self._dead_ends.add(at)
-        return ()
+    At the place is a column of a code or, without one, the start of an error.
+    """
+    if not code:
+        if bare := _BARE_CODE.match(text, at):
+            yield RowError(bare[1], ""), "", bare.end() + 1
+            return
+        documented = _DOCUMENTED_CODE.match(text, at)
+        if documented is None:
+            return
+        code, at = documented[1], documented.end() + 1
+    for stop in names.ends(text, at):
+        yield RowError(code, text[at:stop]), code if text[stop : stop + 1] == "," else "", stop + 1
 
 
 def _parsed(text: str, names: _Names) -> tuple[RowError, ...]:
@@ -202,7 +205,7 @@ def _parsed(text: str, names: _Names) -> tuple[RowError, ...]:
     at, end = 0, len(text)
     while at < end and len(found) < MOST_ERRORS:
         if bare := _BARE_CODE.match(text, at):
-            found.append(RowError(bare[0], ""))
+            found.append(RowError(bare[1], ""))
             at = bare.end() + 1
             continue
         code = _CODE.match(text, at)
@@ -211,7 +214,7 @@ def _parsed(text: str, names: _Names) -> tuple[RowError, ...]:
                 return (RowError(text, ""),)
             return ()
         columns, at = _columns(text, code.end() + 1, names)
-        found.extend(RowError(code[0], column) for column in columns)
+        found.extend(RowError(code[1], column) for column in columns)
     return tuple(found[:MOST_ERRORS])
 
 

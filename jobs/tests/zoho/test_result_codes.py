@@ -32,6 +32,12 @@ from jobs.zoho.result_files import RowError
         ("NOT_APPROVED", [("NOT_APPROVED", "")]),
         ("INVALID_DATA-A:NOT_APPROVED", [("INVALID_DATA", "A"), ("NOT_APPROVED", "")]),
         ("NOT_APPROVED:INVALID_DATA-A", [("NOT_APPROVED", ""), ("INVALID_DATA", "A")]),
+        (
+            "INVALID_DATA-Email: DUPLICATE_DATA-Phone: NOT_APPROVED",
+            [("INVALID_DATA", "Email"), ("DUPLICATE_DATA", "Phone"), ("NOT_APPROVED", "")],
+        ),
+        ("NOT_APPROVED: INVALID_DATA-A", [("NOT_APPROVED", ""), ("INVALID_DATA", "A")]),
+        ("INVALID_DATA-Ratio: NET-A", [("INVALID_DATA", "Ratio: NET-A")]),
         ("BRAND_NEW-A", [("BRAND_NEW", "A")]),
         ("BRAND_NEW", [("BRAND_NEW", "")]),
         ("INVALID_DATA-", [("INVALID_DATA", "")]),
@@ -53,6 +59,18 @@ def test_known_columns_settle_what_the_grammar_leaves_open():
         ("INVALID_DATA", "Plain"),
         ("DUPLICATE_DATA", "E-Mail"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("known", "errors"),
+    [
+        (["A,B", "C"], [("INVALID_DATA", "A,B"), ("DUPLICATE_DATA", "C")]),
+        (["A,B: DUPLICATE_DATA-C"], [("INVALID_DATA", "A,B: DUPLICATE_DATA-C")]),
+        (["A", "B"], [("INVALID_DATA", "A"), ("INVALID_DATA", "B"), ("DUPLICATE_DATA", "C")]),
+    ],
+)
+def test_a_space_after_the_colon_parts_errors_unless_a_known_column_has_it(known, errors):
+    assert list(parse_errors("INVALID_DATA-A,B: DUPLICATE_DATA-C", known)) == errors
 
 
 def test_mapped_columns_and_the_header_are_known():
@@ -191,9 +209,27 @@ def test_any_text_gives_errors_that_hold_all_of_it(text, known):
     assert left == ""
 
 
-def test_no_more_than_200_errors_are_told_of_a_long_text():
-    for text in (":A_-" * 10_000, "INVALID_DATA-" + "," * 50_000, "A" * 50_000, "A-:" * 20_000):
-        assert len(parse_errors(text, [f"c{n}" for n in range(200)])) <= 200
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(":A_-", "INVALID_DATA-", ",", "A", "A-:", " :", "x"),
+        *("NOT_APPROVED:", "NOT_APPROVED: ", ":NOT_APPROVED", "NOT_APPROVED,"),
+        *("INVALID_DATA-c1:", "INVALID_DATA-c1,c2: NOT_APPROVED:", "c1,", "c1:", "c1,c1:"),
+    ],
+)
+@pytest.mark.parametrize("start", ["", "INVALID_DATA-", "INVALID_DATA-c1:NOT_APPROVED:"])
+@pytest.mark.parametrize("end", ["", "NOT_APPROVED", "INVALID_DATA-c1", "?"])
+def test_no_text_however_long_raises_or_gives_more_than_200_errors(piece, start, end):
+    known = [*(f"c{n}" for n in range(200)), "c1,c1", "c1:NOT_APPROVED"]
+    for length in (500, 19_900, 50_000):
+        text = start + piece * (length // len(piece)) + end
+        assert 1 <= len(parse_errors(text, known)) <= 200
+
+
+def test_of_more_than_200_errors_the_first_are_read_with_the_known_columns():
+    text = ":".join(["NOT_APPROVED", "INVALID_DATA-A,B"] * 300)
+    expected = [("NOT_APPROVED", ""), ("INVALID_DATA", "A,B")] * 100
+    assert list(parse_errors(text, ["A,B"])) == expected
 
 
 def test_every_documented_code_is_explained():
