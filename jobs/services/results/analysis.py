@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from jobs.models import FieldMapping, Resource
 from jobs.services import reasons
@@ -29,8 +29,12 @@ LONGEST_SAMPLE = 200
 MAX_REASONS_PER_FILE = 500
 MAX_STATUSES = 100
 MAX_FOLLOWED_COLUMNS = 3
-# Of one ZIP: what its analysis may hold of reasons, values and samples.
-MEMORY = 12 * 1024 * 1024
+# Of one ZIP: what its analysis may hold of reasons, and of their values and samples. Apart, for
+# values are nice to know, but a reason that is not listed is missed.
+REASONS_MEMORY = 5 * 1024 * 1024
+VALUES_MEMORY = 5 * 1024 * 1024
+# Of one file: three columns of 25,000 rows hit take half of it.
+FOLLOWED_MEMORY = 1536 * 1024
 REASON_BYTES = 2_000
 SAMPLE_BYTES = 500
 
@@ -106,14 +110,14 @@ def analyse(
     its `error` set instead.
     """
     analyses = []
-    budget = Budget(MEMORY)
+    memory = _Memory(Budget(REASONS_MEMORY), Budget(VALUES_MEMORY))
     with ResultArchive(file) as archive:
         owners = resources_of_members([member.name for member in archive.members], resources)
         for member, resource in zip(archive.members, owners, strict=True):
             try:
                 names = names_known(resource, resources)
                 reader = archive.rows(member, encoding=encoding or None, mapped_columns=names)
-                analyses.append(_FileReading(member, resource, reader, budget).analysis())
+                analyses.append(_FileReading(member, resource, reader, memory).analysis())
             except ResultFileError as error:
                 analyses.append(FileAnalysis(member, resource, error=str(error)[:500]))
     if not analyses:
@@ -121,16 +125,28 @@ def analyse(
     return analyses
 
 
+class _Memory(NamedTuple):
+    """What is left for the files of a ZIP.
+
+    To `reasons` nothing is ever given back, so that an error that was once counted among the
+    other reasons of its file is counted there in all rows.
+    """
+
+    reasons: Budget
+    values: Budget
+
+
 class _FileReading:
     """One CSV, while it is being analysed."""
 
     def __init__(
-        self, member: Member, resource: Resource | None, reader: RowReader, budget: Budget
+        self, member: Member, resource: Resource | None, reader: RowReader, memory: _Memory
     ) -> None:
         mappings = [] if resource is None else list(resource.field_mappings.all())
         self._names: FieldNames[FieldMapping] = FieldNames(mappings, reader.columns)
         self._reader = reader
-        self._budget = budget
+        self._memory = memory
+        self._memory_of_followed = Budget(FOLLOWED_MEMORY)
         self._followed: dict[int, FollowedColumn] = {}
         self._shown = reader.places[:SAMPLE_COLUMNS]
         self._found = FileAnalysis(member, resource, reader.columns, reader.encoding)
@@ -207,7 +223,7 @@ class _FileReading:
         if key in found:
             return key
         size = REASON_BYTES + sum(map(sys.getsizeof, key))
-        if len(found) >= MAX_REASONS_PER_FILE or not self._budget.take(size):
+        if len(found) >= MAX_REASONS_PER_FILE or not self._memory.reasons.take(size):
             key = (reasons.OTHER_REASONS, "")
         if key not in found:
             found[key] = self._new_reason(key, block)
@@ -217,12 +233,12 @@ class _FileReading:
         place = self._names.column_of(key[1])
         if place is None:
             return Reason()
-        reason = Reason(ColumnFacts(place, ValueCounts(self._budget)))
+        reason = Reason(ColumnFacts(place, ValueCounts(self._memory.values)))
         if key[0] == "DUPLICATE_DATA":
             if place not in self._followed and len(self._followed) < MAX_FOLLOWED_COLUMNS:
                 self._followed[place] = FollowedColumn(since=block.first)
             if place in self._followed:
-                reason.followed = FollowedValues(self._followed[place], self._budget)
+                reason.followed = FollowedValues(self._followed[place], self._memory_of_followed)
         return reason
 
     def _note(
@@ -235,7 +251,7 @@ class _FileReading:
         for index in indices[: SAMPLES - len(reason.samples)]:
             cells = block.row(index)
             values = [cells[place][:LONGEST_SAMPLE] for place in self._shown]
-            if self._budget.take(SAMPLE_BYTES + sum(map(sys.getsizeof, values))):
+            if self._memory.values.take(SAMPLE_BYTES + sum(map(sys.getsizeof, values))):
                 reason.samples.append({"row": block.first + index, "values": values})
         if reason.facts is None:
             return

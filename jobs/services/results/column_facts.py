@@ -3,19 +3,20 @@
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 VALUES_SHOWN = 5
 LONGEST_VALUE = 200
 MOST_COUNTED = 5_000
-# More than a file of 25,000 rows can have, which is what Zoho takes.
+# More than the rows that Zoho takes in a file, which are 25,000.
 MOST_FOLLOWED = 40_000
-# What an entry of a dictionary takes besides its key, and an entry of those that follow a value.
+# What an entry of a dictionary takes besides its key, and one of an array that grows.
 ENTRY_BYTES = 150
-FOLLOWED_BYTES = 250
+FOLLOWED_BYTES = 10
 READ_BYTES = 65_536
 
 
@@ -136,15 +137,16 @@ class FollowedColumn:
         self._all.write(hashes)
         self._unwritten.write(array("q", [hashes[index] for index in unwritten]))
 
-    def rows_of(self, values: Container[int]) -> tuple[Counter[int], Counter[int]]:
-        """For each of these hashes, the rows that have it, and those of them that are in the CRM.
+    def rows_of(self, hashes: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
+        """For each of these hashes, the rows that have it, and those of them not in the CRM.
 
         To be asked once all rows were seen.
         """
-        rows = _count(self._all, values)
-        written = rows.copy()
-        written.subtract(_count(self._unwritten, values))
-        return rows, written
+        rows = dict.fromkeys(hashes, 0)
+        unwritten = dict.fromkeys(rows, 0)
+        _count(self._all, rows)
+        _count(self._unwritten, unwritten)
+        return rows, unwritten
 
 
 class FollowedValues:
@@ -153,40 +155,34 @@ class FollowedValues:
     def __init__(self, column: FollowedColumn, budget: Budget) -> None:
         self._column = column
         self._budget = budget
-        self._spent = 0
-        self._unwritten: Counter[int] = Counter()
-        self._written: Counter[int] = Counter()
+        self._unwritten = array("q")
+        self._written = array("q")
         self._are_too_many = False
 
     def add(self, values: Iterable[str], *, written: bool) -> None:
         """Take in the values of rows hit, which are in the CRM or not; empty ones are no values."""
-        hits = self._written if written else self._unwritten
-        for value, rows in Counter(map(_hash, values)).items():
-            if value == _EMPTY:
-                continue
-            if value not in hits:
-                if len(hits) >= MOST_FOLLOWED or not self._budget.take(FOLLOWED_BYTES):
-                    self._are_too_many = True
-                    return
-                self._spent += FOLLOWED_BYTES
-            hits[value] += rows
+        if self._are_too_many:
+            return
+        hashes = array("q", [value for value in map(_hash, values) if value != _EMPTY])
+        known = len(self._unwritten) + len(self._written)
+        fits = known + len(hashes) <= MOST_FOLLOWED
+        if fits and self._budget.take(len(hashes) * FOLLOWED_BYTES):
+            (self._written if written else self._unwritten).extend(hashes)
+            return
+        self._are_too_many = True
+        self._budget.give_back(known * FOLLOWED_BYTES)
+        self._unwritten = self._written = array("q")
 
     def settle(self, facts: ColumnFacts) -> None:
-        """Set what is repeated, once all rows of the file were seen; the values are given up."""
-        if not self._are_too_many:
-            wanted = self._unwritten.keys() | self._written.keys()
-            rows, written = self._column.rows_of(wanted)
-            facts.repeated = sum(
-                self._unwritten[value] + self._written[value] for value in wanted if rows[value] > 1
-            )
-            # A row hit that was itself written is no other row.
-            facts.repeated_written = sum(
-                (self._unwritten[value] if written[value] else 0)
-                + (self._written[value] if written[value] > 1 else 0)
-                for value in wanted
-            )
-        self._budget.give_back(self._spent)
-        self._spent = 0
+        """Set what is repeated, once all rows of the file were seen."""
+        if self._are_too_many:
+            return
+        rows, unwritten = self._column.rows_of(chain(self._unwritten, self._written))
+        facts.repeated = sum(rows[value] > 1 for value in chain(self._unwritten, self._written))
+        # A row hit that was itself written is no other row.
+        facts.repeated_written = sum(
+            rows[value] > unwritten[value] for value in self._unwritten
+        ) + sum(rows[value] > unwritten[value] + 1 for value in self._written)
 
 
 def _hash(value: str) -> int:
@@ -196,10 +192,12 @@ def _hash(value: str) -> int:
 _EMPTY = _hash("")
 
 
-def _count(file: BinaryIO, values: Container[int]) -> Counter[int]:
-    """How often each of some hashes stands in a file of them."""
-    counts: Counter[int] = Counter()
+def _count(file: BinaryIO, counts: dict[int, int]) -> None:
+    """Count how often the hashes that are keys stand in a file of hashes.
+
+    No Counter of the file's own: it would hold each key a second time.
+    """
     file.seek(0)
     while data := file.read(READ_BYTES):
-        counts.update(filter(values.__contains__, array("q", data)))
-    return counts
+        for value in filter(counts.__contains__, array("q", data)):
+            counts[value] += 1

@@ -135,13 +135,57 @@ def test_too_many_values_are_left_out_and_never_counted_wrong(monkeypatch):
     monkeypatch.setattr(column_facts, "MOST_COUNTED", 3)
     monkeypatch.setattr(column_facts, "MOST_FOLLOWED", 3)
     rows = [(f"v{n}", "", "", "skipped", "", "DUPLICATE_DATA-A") for n in (1, 2, 3)]
-    facts = plain(analysis_of(*rows, *rows))["DUPLICATE_DATA", "A"]["facts"]
-    assert (facts["different"], facts["repeated"], len(facts["values"])) == (3, 6, 3)
+    facts = plain(analysis_of(*rows))["DUPLICATE_DATA", "A"]["facts"]
+    assert (facts["different"], facts["repeated"], len(facts["values"])) == (3, 0, 3)
     rows.append(("v4", "", "", "skipped", "", "DUPLICATE_DATA-A"))
-    facts = plain(analysis_of(*rows, *rows))["DUPLICATE_DATA", "A"]["facts"]
+    facts = plain(analysis_of(*rows))["DUPLICATE_DATA", "A"]["facts"]
     assert facts["values"] == []
     assert facts["different"] is facts["repeated"] is facts["repeated_written"] is None
     assert facts["empty"] == 0
+
+
+@pytest.mark.parametrize("memory", ["REASONS_MEMORY", "VALUES_MEMORY", "FOLLOWED_MEMORY"])
+def test_whatever_memory_runs_out_each_reason_has_all_its_rows_or_none(monkeypatch, memory):
+    rows = [(f"v{n}", "", "", "skipped", "", f"DUPLICATE_DATA-A:ODD-f{n % 9}") for n in range(99)]
+    everything = plain(analysis_of(*rows))
+    monkeypatch.setattr(result_text, "PIECE_BYTES", 64)
+    for size in (0, 500, 4_000, 9_000):
+        monkeypatch.setattr(analysis, memory, size)
+        found = plain(analysis_of(*rows))
+        other = found.pop("OTHER_REASONS", {"rows": 0})
+        assert {key: reason["rows"] for key, reason in found.items() if key[1]} == {
+            key: reason["rows"] for key, reason in everything.items() if key in found
+        }
+        assert (other != {"rows": 0}) <= (memory == "REASONS_MEMORY")
+
+
+def test_a_column_with_too_many_values_is_followed_no_further_and_leaves_room(monkeypatch):
+    monkeypatch.setattr(result_text, "PIECE_BYTES", 64)
+    monkeypatch.setattr(analysis, "FOLLOWED_MEMORY", 20 * column_facts.FOLLOWED_BYTES)
+    many = [(f"v{n}", "", "", "skipped", "", "DUPLICATE_DATA-A") for n in range(60)]
+    few = [("", f"v{n}", "", "skipped", "", "DUPLICATE_DATA-B") for n in range(20)]
+    found = plain(analysis_of(*many, *few, few[0]))
+    repeated = [found["DUPLICATE_DATA", name]["facts"]["repeated"] for name in "AB"]
+    assert repeated == [None, None]
+    found = plain(analysis_of(*many, *few[:19], few[0]))
+    repeated = [found["DUPLICATE_DATA", name]["facts"]["repeated"] for name in "AB"]
+    assert repeated == [None, 2]
+
+
+def test_three_columns_of_as_many_rows_as_zoho_takes_are_followed_and_leave_reasons_room():
+    rows = [
+        (f"a{n}", f"b{n}", f"c{n // 2}", "skipped", "", "DUPLICATE_DATA-A,B,C")
+        for n in range(25_000)
+    ]
+    found = plain(analysis_of(*rows, ("", "", "", "skipped", "", "MANDATORY_NOT_FOUND-Last_Name")))
+    assert {key: reason["rows"] for key, reason in found.items()} == {
+        ("DUPLICATE_DATA", "A"): 25_000,
+        ("DUPLICATE_DATA", "B"): 25_000,
+        ("DUPLICATE_DATA", "C"): 25_000,
+        ("MANDATORY_NOT_FOUND", "Last_Name"): 1,
+    }
+    repeated = [found["DUPLICATE_DATA", name]["facts"]["repeated"] for name in COLUMNS]
+    assert repeated == [0, 0, 25_000]
 
 
 def test_no_more_than_three_columns_are_followed():
@@ -170,7 +214,7 @@ def test_countless_statuses_are_counted_as_other():
 
 
 def test_a_zip_of_many_files_gives_the_memory_of_one(monkeypatch):
-    monkeypatch.setattr(analysis, "MEMORY", 100_000)
+    monkeypatch.setattr(analysis, "REASONS_MEMORY", 100_000)
     text = csv_of(*((f"{n}", "", "", "skipped", "", f"ODD_CODE-f{n}") for n in range(100)))
     files = {f"f{n}": text for n in range(20)}
     found = analyse(io.BytesIO(zip_of(**files)))
@@ -357,4 +401,5 @@ def test_an_unreadable_file_is_told_and_its_counts_are_not_compared(job):
     resources = [deals, stages]
     found = analyse(io.BytesIO(content), resources=resources)
     [only] = checks.warnings(found, resources)
-    assert only.startswith("Deals.csv could not be read: The result CSV has no STATUS")
+    assert only.startswith("Deals.csv could not be read: The ")
+    assert "no STATUS and ERRORS columns" in only
