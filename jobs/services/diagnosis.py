@@ -19,6 +19,8 @@ LONGEST_VALUE = 60
 VALUES_NAMED = 3
 # A field with no more different values than this may be one to choose from.
 FEW_VALUES = 5
+# Of so few rows, all can be wrong each by itself.
+FEW_ROWS = 10
 
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T].*)?")
 _SHORTENED_NUMBER = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
@@ -412,13 +414,13 @@ def _looked_for(case: _Case) -> list[str]:
 
 
 def _all_rows(case: _Case) -> list[str]:
-    """What a reason that all rows have points at."""
+    """What a reason that all rows have can come from."""
     total = case.file.rows
-    if case.reason.code not in CODES_OF_MAPPINGS or total is None or total < 2:
+    if case.reason.code not in CODES_OF_MAPPINGS or total is None or total < FEW_ROWS:
         return []
     if case.rows != total:
         return []
-    points_at = "that points at the mapping, not at single rows"
+    points_at = "that can come from the mapping rather than from the rows"
     if case.reason.code == "DUPLICATE_DATA":
         points_at = "the file may have been imported before, or a wrong column is mapped"
     return [f"All {total:,} rows of the file were hit: {points_at}."]

@@ -85,7 +85,7 @@ class FieldNames(Generic[M]):
         ]
         places = list(zip(by_name, by_order, strict=True))
         if any(named and placed and named is not placed for named, placed in places):
-            return [named if named is placed or placed is None else None for named, placed in places]
+            return [named if placed in (named, None) else None for named, placed in places]
         return [named or placed for named, placed in places]
 
 

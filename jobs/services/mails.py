@@ -7,12 +7,13 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from jobs.models import Alert, BulkWriteJob, Outcome, Result
+from jobs.models import Alert, BulkWriteJob, Outcome, Result, SkipReason
 from jobs.services import job_story, wording
 from jobs.services.outcomes import FAILED_STATUSES
 from jobs.zoho.errors import ErrorHelp, describe
 from jobs.zoho.payloads import normalise_status
 
+REASONS_TOLD = 3
 # Codes of a resource that say no more than its status does.
 CODES_WITHOUT_NEWS = {*FAILED_STATUSES, "SKIPPED", "COMPLETED", "SUCCESS", "ADDED", "INPROGRESS"}
 
@@ -45,7 +46,8 @@ def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
         "counts": wording.counts_of(job) if job else None,
         "skip_percent": wording.percent(job.skip_ratio) if job else "",
         "parts": _parts(job) if job else [],
-        "reasons": top_reasons(job, 3) if job else [],
+        "reasons": top_reasons(job, REASONS_TOLD) if job else [],
+        "more_reasons": max(_reasons(job) - REASONS_TOLD, 0) if job else 0,
     }
     # A line break in a name must not become a header of its own.
     subject = " ".join(_subject(alert).split())
@@ -144,6 +146,10 @@ def _subject(alert: Alert) -> str:
         dict.fromkeys(part for part in (job.modules, job.label or job.file_names) if part)
     )
     return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
+
+
+def _reasons(job: BulkWriteJob) -> int:
+    return SkipReason.objects.filter(file__result__job=job).count()
 
 
 def top_reasons(job: BulkWriteJob, number: int) -> list[job_story.ReasonRow]:

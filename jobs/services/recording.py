@@ -93,10 +93,16 @@ def row_counts(result: Result) -> Counts | None:
     return Counts(*known, total=sum(count or 0 for count in known) + others)
 
 
+def need_somebody(job_id: int) -> None:
+    """Mark a job whose result is lost or refused: while Zoho keeps it, somebody can still help."""
+    BulkWriteJob.objects.filter(pk=job_id).update(needs_attention=True)
+
+
 def settle_from_rows(result: Result, rows: Counts) -> None:
     """Judge a job anew with the rows of its result file. To be called in a transaction.
 
     They settle the outcome where Zoho gave no counts, and are checked against them where it did.
+    A resource without any counts of Zoho's gets those of its file's rows.
     """
     job = (
         BulkWriteJob.objects.select_for_update(of=("self",))
@@ -108,6 +114,7 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
     batch = Batch(job.connection, timezone.now())
     states = [outcomes.state_of_stored(resource) for resource in job.resources.all()]
     _judge(batch, job, states, rows=rows)
+    _count_resources(job, result)
     update_rows(
         [job],
         [
@@ -122,6 +129,20 @@ def settle_from_rows(result: Result, rows: Counts) -> None:
         ],
     )
     batch.write()
+
+
+def _count_resources(job: BulkWriteJob, result: Result) -> None:
+    files = {file.resource_id: file for file in result.files.exclude(resource=None)}
+    for resource in job.resources.filter(
+        added_count=None, updated_count=None, skipped_count=None, total_count=None
+    ):
+        file = files.get(resource.pk)
+        if file is not None and file.rows is not None:
+            resource.added_count, resource.updated_count = file.added_rows, file.updated_rows
+            resource.skipped_count, resource.total_count = file.skipped_rows, file.rows
+            update_rows(
+                [resource], ["added_count", "updated_count", "skipped_count", "total_count"]
+            )
 
 
 def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:

@@ -79,7 +79,7 @@ def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpRes
 
 
 def _context(job: BulkWriteJob) -> dict[str, Any]:
-    with_originals = Prefetch("files", ResultFile.objects.select_related("resource", "original"))
+    with_originals = Prefetch("files", ResultFile.objects.with_originals(timezone.now()))
     result = Result.objects.filter(job=job).prefetch_related(with_originals).first()
     result_files = list(result.files.all()) if result else []
     alerts = list(job.alerts.order_by("-pk")[:ALERTS_SHOWN])
@@ -91,6 +91,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "job": job,
         "result": result,
         "result_files": result_files,
+        "is_unreadable": any(file.error for file in result_files),
         **reimport.form_context(job, result_files if result and result.is_archived else []),
         "lifetime": retention.lifetime(job, result, timezone.now()),
         "awaits_result": result is None and job.has_ended and poll_state == "active",

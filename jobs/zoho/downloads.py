@@ -22,11 +22,10 @@ from jobs.zoho.errors import (
     ZohoSignInError,
     ZohoThrottledError,
     ZohoUnavailableError,
-    clean_text,
     describe,
     from_answer,
 )
-from jobs.zoho.regions import Region, parse_address
+from jobs.zoho.regions import Region, parse_address, shown_address
 
 # From the job's end on; source: Zoho's OpenAPI 3.1 description of the v8 Bulk Write API.
 RESULT_KEPT_FOR = timedelta(days=7)
@@ -110,7 +109,7 @@ class Downloader:
         if address is None or not self._region.may_receive_token(location):
             raise UnsafeUrlError(
                 "Redirect refused: the result is said to be at an address that is not one of this "
-                f"connection's hosts: {clean_text(ascii(location), 200)}"
+                f"connection's hosts: {shown_address(location)}"
             )
         if hops > MOST_REDIRECTS:
             raise ZohoUnavailableError("Redirect refused: the download leads in circles.")

@@ -35,6 +35,8 @@ _RELATIVE = re.compile(
 _ODD_PATH = re.compile(
     r"(^|/)\.{1,2}(/|$)|%(25)*(2e|2f|5c|7f|[01][0-9a-f])", re.IGNORECASE | re.ASCII
 )
+# All that may hold a name and a password, however oddly the address is written.
+_USER_PART = re.compile(r"^(\s*[a-z]*:?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
 _ORGANISATION = re.compile(r"/crm/org([0-9]{1,20})/", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
@@ -101,6 +103,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def shown_address(url: str) -> str:
+    """An address from outside as it may be shown: one line, plain, without a password."""
+    return clean_text(ascii(_USER_PART.sub(r"\1***@", url)), 200)
 
 
 class DataCenter(NamedTuple):
@@ -205,7 +212,7 @@ class Region:
         if address is None or not self.may_receive_token(download_url):
             raise UnsafeUrlError(
                 f"The download address is not one of this connection's hosts: "
-                f"{clean_text(ascii(download_url), 200)}"
+                f"{shown_address(download_url)}"
             )
         return [str(address)]
 

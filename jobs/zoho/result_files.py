@@ -37,6 +37,7 @@ __all__ = [
     "ResultRow",
     "RowError",
     "RowReader",
+    "UnsafeArchiveError",
     "describe_result_code",
     "parse_errors",
 ]
@@ -62,6 +63,10 @@ _BROKEN = (
 )
 
 
+class UnsafeArchiveError(ResultFileError):
+    """A ZIP is not opened: it is encrypted, or made to fill memory or disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultLimits:
     """What an archive may hold at most; ``max_ratio`` is inflated to packed size of a member."""
@@ -74,11 +79,15 @@ class ResultLimits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A CSV of the archive: its name without folders, its place among them, its declared size."""
+    """A CSV of the archive: its name without folders, its place among them, its declared size.
+
+    ``path`` is the name with the folders, to tell it from others to a person; it opens nothing.
+    """
 
     name: str
     index: int
     size: int
+    path: str = ""
 
 
 class _BoundedFile:
@@ -90,11 +99,11 @@ class _BoundedFile:
 
     def read(self, size: int = -1, /) -> bytes:
         if self.bound is not None and size > self.bound:
-            raise ResultFileError("The ZIP file lists too many members.")
+            raise UnsafeArchiveError("The ZIP file lists too many members.")
         if self.bound is not None and size < 0:
             data = self._file.read(self.bound + 1)
             if len(data) > self.bound:
-                raise ResultFileError("The ZIP file lists too many members.")
+                raise UnsafeArchiveError("The ZIP file lists too many members.")
             return data
         return self._file.read(size)
 
@@ -125,7 +134,7 @@ class _CappedMember(io.RawIOBase):
             raise ResultFileError("The ZIP file is damaged.") from exc
         self._left -= len(data)
         if self._left < 0:
-            raise ResultFileError("A file in the ZIP is larger than allowed once unpacked.")
+            raise UnsafeArchiveError("A file in the ZIP is larger than allowed once unpacked.")
         buffer[: len(data)] = data
         return len(data)
 
@@ -162,7 +171,7 @@ class ResultArchive:
             if not self._is_csv(info):
                 ignored.append(name)
                 continue
-            members.append(Member(name, len(members), info.file_size))
+            members.append(Member(name, len(members), info.file_size, _shown(info.filename)))
             self._infos.append(info)
         self.members: tuple[Member, ...] = tuple(members)
         self.ignored: tuple[str, ...] = tuple(ignored)
@@ -204,23 +213,23 @@ class ResultArchive:
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
         limits = self._limits
         if len(infos) > limits.max_members:
-            raise ResultFileError(
+            raise UnsafeArchiveError(
                 f"The ZIP file holds {len(infos):,} files; at most {limits.max_members:,} are read."
             )
         if sum(info.file_size for info in infos) > limits.max_total_bytes:
-            raise ResultFileError("The ZIP file is too large once unpacked.")
+            raise UnsafeArchiveError("The ZIP file is too large once unpacked.")
         packed_end = 0
         for info in sorted(infos, key=lambda item: item.header_offset):
             if info.flag_bits & 0x1:
-                raise ResultFileError("The ZIP file is encrypted.")
+                raise UnsafeArchiveError("The ZIP file is encrypted.")
             if info.file_size > limits.max_member_bytes:
-                raise ResultFileError("A file in the ZIP is larger than allowed once unpacked.")
+                raise UnsafeArchiveError("A file in the ZIP is larger than allowed once unpacked.")
             ratio = info.file_size / max(info.compress_size, 1)
             if info.file_size > SMALL_BYTES and ratio > limits.max_ratio:
-                raise ResultFileError("A file in the ZIP is packed too tightly.")
+                raise UnsafeArchiveError("A file in the ZIP is packed too tightly.")
             # Members that share their bytes are how a small archive becomes an endless one.
             if info.header_offset < packed_end:
-                raise ResultFileError("The files in the ZIP overlap.")
+                raise UnsafeArchiveError("The files in the ZIP overlap.")
             packed_end = info.header_offset + info.compress_size
 
     def _is_csv(self, info: zipfile.ZipInfo) -> bool:
@@ -244,6 +253,9 @@ class ResultArchive:
 def _base_name(filename: str) -> str:
     """A name to show: no folders, no control characters, never a path."""
     name = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return _shown(name).strip(" .:") or "unnamed"
+
+
+def _shown(name: str) -> str:
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", name)
-    name = clean_text(name, 255).strip(" .:")
-    return name or "unnamed"
+    return clean_text(name, 255)

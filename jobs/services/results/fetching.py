@@ -31,6 +31,7 @@ from jobs.services.recording import (
     DEFAULT_PAUSE,
     error_as_json,
     hold_back,
+    need_somebody,
     row_counts,
     settle_from_rows,
 )
@@ -44,7 +45,7 @@ from jobs.zoho.errors import (
     ZohoSignInError,
     ZohoThrottledError,
 )
-from jobs.zoho.result_files import ResultFileError
+from jobs.zoho.result_files import ResultFileError, UnsafeArchiveError
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ SLOW_RETRY = timedelta(minutes=30)
 READ_ATTEMPTS = 3
 
 UNREAD = "It could not be read."
+ASK_ZOHO = (
+    "Zoho was asked for the file and this is what it gave. “Refresh now” asks once more; if that "
+    "gives the same, ask Zoho's support."
+)
 LATE = (
     "Zoho keeps a result for seven days, and these have passed. Once the cause is gone, "
     "“Refresh now” tries again."
@@ -142,6 +147,8 @@ def _fetch(result: Result) -> None:
     except ZohoError as error:
         wait = schedule.seconds_to_retry(result.attempts)
         _try_later(result, error_as_json(error), timedelta(seconds=wait))
+    except UnsafeArchiveError as error:
+        _end(result, Result.State.REFUSED, _own_error(f"{error} It was not kept.", ASK_ZOHO))
     except ResultFileError as error:
         _unreadable(result, str(error))
     except OSError as error:
@@ -153,13 +160,18 @@ def _fetch(result: Result) -> None:
 def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
     file.seek(0)
     try:
-        return analyse(file, result.job.character_encoding, resources_of(result.job))
+        analyses = analyse(file, result.job.character_encoding, resources_of(result.job))
     except (ResultFileError, OSError):
         raise
     except Exception as error:
         # Whatever a file does to its reader, the next ones wait for their turn.
         logger.exception("Result of job %s could not be read", result.job)
         raise ResultFileError("The result file could not be read.") from error
+    damage = next((analysis.error for analysis in analyses if analysis.error), "")
+    if damage and result.attempts < READ_ATTEMPTS:
+        # Zoho may give the whole file next time; the last attempt keeps what can be read.
+        raise ResultFileError(damage)
+    return analyses
 
 
 def resources_of(job: BulkWriteJob) -> list[Resource]:
@@ -256,7 +268,7 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
 
 
 def _unreadable(result: Result, message: str) -> None:
-    error = _own_error(message, "Download the result from Zoho again, or ask Zoho's support.")
+    error = _own_error(message, ASK_ZOHO)
     if result.attempts >= READ_ATTEMPTS:
         _end(result, Result.State.FAILED, error)
     else:
@@ -276,6 +288,9 @@ def _end(result: Result, state: Result.State, error: dict[str, object] | None) -
     if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
         return
     result.state, result.error = state, error
+    if error and state in (Result.State.FAILED, Result.State.REFUSED):
+        result.warnings = [f"No result is kept, so the rows are not checked: {error['message']}"]
+        need_somebody(result.job_id)
     result.next_attempt_at = result.lease_until = None
     result.save()
     text = Result.State(state).label

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, cast
+from unicodedata import normalize
 
 from jobs.models import Result, ResultFile
 from jobs.services import reasons
@@ -49,7 +50,7 @@ class RowFilter:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        return tuple(self.text.casefold().split())
+        return tuple(_folded(self.text).split())
 
     @property
     def has_reason(self) -> bool:
@@ -261,10 +262,15 @@ class _Search:
             places.append(self._reader.record_id_place)
         columns = [block.column(place) for place in places]
         # A word holds no white space, so none is found across two values.
-        texts = [text.casefold() for text in map("\n".join, zip(*columns, strict=True))]
+        texts = [_folded(text) for text in map("\n".join, zip(*columns, strict=True))]
         for word in self._wanted.words:
             found = [index for index in found if word in texts[index]]
         return found
+
+
+def _folded(text: str) -> str:
+    """Text as it is searched: whatever the case, and whether accents are letters of their own."""
+    return (text if text.isascii() else normalize("NFC", text)).casefold()
 
 
 def _status(cell: str) -> str:

@@ -24,26 +24,34 @@ _REASONS = (
 def rows(result: Result, files: Sequence[ResultFile], wanted: RowFilter) -> Iterator[list[str]]:
     """The rows of the files that are wanted, each with its reason in words.
 
-    A header comes first, and again where a file has other columns; a file that cannot be read is
-    named with the reason. Errors: as `open_file`.
+    A header comes before the first of them, and again, below a blank line, where a file has other
+    columns; a file that cannot be read is named with the reason. Where there is nothing else, the
+    header of the last file. Errors: as `open_file`.
     """
     before, after = _ROWS_AROUND
     header_shown: list[str] | None = None
+    header: list[str] = []
+    is_empty = True
     for file in files:
         if file.error:
+            is_empty = False
             yield from (["File", "Could not be read"], [file.name, file.error])
             header_shown = None
             continue
         with open_file(result, file) as reader:
             header = [*before, *reader.columns, *after]
-            if header != header_shown:
-                yield header
-                header_shown = header
             for row in matching_rows(reader, file, wanted):
+                if header != header_shown:
+                    if header_shown:
+                        yield []
+                    yield header
+                    header_shown = header
                 yield [
                     *(file.name, str(row.number), *row.values),
                     *(row.record_id, row.status, reason_in_words(row), row.errors_text),
                 ]
+    if is_empty and header_shown is None:
+        yield header
 
 
 def whole_file(result: Result, file: ResultFile) -> Iterator[list[str]]:

@@ -454,15 +454,15 @@ def test_an_update_says_by_what_its_record_was_looked_for(operation, field, find
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("MANDATORY_NOT_FOUND", "that points at the mapping, not at single rows"),
-        ("INVALID_DATA", "that points at the mapping, not at single rows"),
-        ("RESOURCE_NOT_FOUND", "that points at the mapping, not at single rows"),
+        ("MANDATORY_NOT_FOUND", "that can come from the mapping rather than from the rows"),
+        ("INVALID_DATA", "that can come from the mapping rather than from the rows"),
+        ("RESOURCE_NOT_FOUND", "that can come from the mapping rather than from the rows"),
         ("DUPLICATE_DATA", "the file may have been imported before, or a wrong column is mapped"),
     ],
 )
 def test_a_reason_of_all_rows_is_told(code, sentence):
     assert f"All 500 rows of the file were hit: {sentence}." in said(code, "Email", 500, of=500)
-    for rows, of in ((499, 500), (500, None), (1, 1)):
+    for rows, of in ((499, 500), (500, None), (9, 9)):
         assert not any("of the file were hit" in line for line in said(code, "Email", rows, of=of))
 
 

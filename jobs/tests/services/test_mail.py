@@ -221,6 +221,17 @@ def test_no_value_of_a_row_is_in_a_mail(connection):
     assert "canary" not in message.body + html_of(message)
 
 
+def test_further_reasons_are_counted(connection):
+    job = with_reasons(ended_job(connection), *(("INVALID_DATA", f"F{n}", n + 1) for n in range(8)))
+
+    message = compose(Kind.NOTHING_IMPORTED, job=job)
+
+    assert "And 5 more reasons: see the job's page." in message.body
+    assert "And 5 more reasons" in html_of(message)
+    assert "F7" in message.body
+    assert "F4" not in message.body
+
+
 def test_skips_without_known_reasons_say_that_they_are_not_known(connection):
     message = compose(Kind.NOTHING_IMPORTED, job=ended_job(connection))
 

@@ -1,6 +1,7 @@
 """Reading pages of rows from a kept result."""
 
 import csv
+import unicodedata
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -179,6 +180,19 @@ def test_where_rows_are_searched_they_are_counted_by_status(kept):
         "other": 1,
     }
     assert set(page.statuses) <= {"", *ROW_STATUSES}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_are_found_however_they_are_written(db, form):
+    job = make_job()
+    see(job, completed(job, added=1, updated=0, skipped=0, total=1))
+    name = unicodedata.normalize(form, "Müller")
+    result = make_result(job, {"Leads.csv": f"Last_Name,STATUS,ERRORS\n{name},added,\n"})
+    result.job = job
+
+    for asked in ("NFC", "NFD"):
+        wanted = RowFilter(text=unicodedata.normalize(asked, "MÜLLER"))
+        assert page_of_rows(result, result.files.get(), wanted, 1, SIZE).total == 1
 
 
 def test_rows_of_further_reasons_are_those_with_a_reason_that_is_not_listed(kept):

@@ -12,7 +12,7 @@ import time_machine
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from jobs.models import Alert, BulkWriteJob, Connection, Result, ResultFile, SkipReason
+from jobs.models import Alert, BulkWriteJob, Connection, Resource, Result, ResultFile, SkipReason
 from jobs.services import alerting, polling
 from jobs.services.reasons import describe
 from jobs.services.results import analysis, fetching, tables
@@ -192,6 +192,19 @@ class TestTheRowsSettleTheJob:
         assert alert.kind == Alert.Kind.NOTHING_IMPORTED
         assert list(Alert.objects.due(timezone.now())) == [alert]
 
+    def test_without_counts_down_to_each_resource(self, zoho):
+        job = ended()
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED)))
+
+        fetch(job)
+
+        part = job.resources.get()
+        counts = (part.added_count, part.updated_count, part.skipped_count, part.total_count)
+        assert counts == (1, 0, 1, 2)
+        assert Resource.objects.skips_by_module(timezone.now() - timedelta(days=1)) == [
+            {"module": "Leads", "skipped": 1, "total": 2}
+        ]
+
     def test_without_counts_and_stay_settled_when_it_is_read_again(self, zoho):
         job = ended()
         zoho.offers(job, zip_of(Leads=csv_of(ADDED)))
@@ -230,8 +243,12 @@ class TestTheRowsSettleTheJob:
         job = ended()
         zoho.offers(job, zip_of(Leads=csv_of(ADDED), Notes=b"Name,Owner\nA,B\n"))
 
-        result = fetch(job)
+        for attempt in range(1, fetching.READ_ATTEMPTS + 1):
+            with time_machine.travel(timezone.now() + timedelta(hours=attempt)):
+                result = fetch(job)
+            assert result.attempts == attempt
 
+        # Zoho may give the whole file the next time; what it gives the last time is kept.
         assert result.state == State.ARCHIVED
         assert job.outcome == "unknown"
         assert result.added_rows is None
@@ -241,7 +258,7 @@ class TestTheRowsSettleTheJob:
         assert "no STATUS and ERRORS columns" in bad.error
         assert "Notes.csv could not be read" in result.warnings[0]
         rows = tables.rows(result, result.files.all(), RowFilter(status="left_out"))
-        assert [row[0] for row in rows] == ["File", "File", "Notes.csv"]
+        assert [row[0] for row in rows] == ["File", "Notes.csv"]
 
 
 class TestAResultThatCannotBeRead:
@@ -285,7 +302,44 @@ class TestAResultThatCannotBeRead:
         bomb = packed.getvalue()
         zoho.offers(job, bomb)
 
-        assert "packed too tightly" in fetch(job).error["message"]
+        result = fetch(job)
+
+        assert (result.state, job.needs_attention) == (State.REFUSED, True)
+        assert "packed too tightly" in result.error["message"]
+        assert "It was not kept" in result.error["message"]
+
+    def test_is_asked_for_again_where_a_file_in_it_is_damaged(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        whole = zip_of(Leads=csv_of(ADDED, *[("Huber", "added", "2", "")] * 50))
+        damaged = bytearray(whole)
+        damaged[60] ^= 0xFF
+        zoho.offers(job, bytes(damaged))
+        result = fetch(job)
+        assert (result.state, result.attempts) == (State.PENDING, 1)
+        assert "damaged" in result.error["message"]
+
+        zoho.mock.replace(responses.GET, result_url(job), body=whole)
+        with time_machine.travel(timezone.now() + timedelta(hours=1)):
+            result = fetch(job)
+
+        assert (result.state, result.error) == (State.ARCHIVED, None)
+        assert not any(file.error for file in result.files.all())
+
+    def test_needs_somebody_though_the_counts_look_fine(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        assert (job.outcome, job.needs_attention) == ("imported", False)
+        zoho.offers(job, zip_of(Leads=csv_of(ADDED)).replace(b"PK\x01\x02", b"PK\x01\x03"))
+
+        for attempt in range(1, fetching.READ_ATTEMPTS + 1):
+            with time_machine.travel(timezone.now() + timedelta(hours=attempt)):
+                result = fetch(job)
+
+        assert (result.state, job.needs_attention) == (State.FAILED, True)
+        assert "the rows are not checked" in result.warnings[0]
+        polling.make_due([job])
+        zoho.mock.replace(responses.GET, result_url(job), body=zip_of(Leads=csv_of(ADDED)))
+        result = fetch(job)
+        assert (result.state, result.warnings, job.needs_attention) == (State.ARCHIVED, [], False)
 
     def test_larger_than_allowed_is_refused(self, zoho, settings):
         settings.MAX_RESULT_MEGABYTES = 1

@@ -240,6 +240,7 @@ class TestSeveralFiles:
             ["File", "Row", "Last_Name", "Record id"],
             ["Leads-Leads.csv", "1", "Boyle", "1"],
             ["Leads-Leads.csv", "2", "Huber", ""],
+            [],
             ["File", "Row", "Deal", "Stage"],
             ["Deals-Deals.csv", "1", "Big", "Won"],
             ["Deals-Deals.csv", "2", "Odd", "Lost"],
@@ -257,7 +258,15 @@ class TestSeveralFiles:
         other = rows_of(alice.get(f"/jobs/{job.pk}/rows.csv?status=left_out"))
 
         assert one == other
-        assert [row[1] for row in one[:4]] == ["Row", "2", "Row", "2"]
+        assert [row[1:2] for row in one[:5]] == [["Row"], ["2"], [], ["Row"], ["2"]]
+
+    def test_a_file_without_such_rows_has_no_header_there(self, alice, job):
+        rows = rows_of(alice.get(f"/jobs/{job.pk}/rows.csv?code=INVALID_DATA"))
+
+        assert [row[:3] for row in rows[:2]] == [
+            ["File", "Row", "Deal"],
+            ["Deals-Deals.csv", "2", "Odd"],
+        ]
 
     def test_the_filter_of_the_page_holds_for_the_download(self, alice, job):
         _, *rows = rows_of(

@@ -241,7 +241,7 @@ def test_the_primary_action_fits_the_verdict(alice, job):
     ("state", "words"),
     [
         ("expired", "Zoho no longer has the result file."),
-        ("refused", "for safety"),
+        ("refused", "For safety"),
         ("failed", "could not be fetched"),
         ("pending", "it is being fetched"),
     ],
@@ -389,6 +389,6 @@ def test_the_number_of_queries_does_not_grow_with_history(
     make_result(job, {"Leads-Leads.csv": SKIPPED_ROWS})
 
     # session, user, the monitor's health (3), alerts of the navigation; the job, its result and
-    # files, alerts, resources, mappings, reasons, states, events, snapshots
-    with django_assert_max_num_queries(17):
+    # files, attached files, alerts, resources, mappings, reasons, states, events, snapshots
+    with django_assert_max_num_queries(18):
         page_of(alice, job)

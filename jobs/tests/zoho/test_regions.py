@@ -250,3 +250,22 @@ class TestApiDomain:
     def test_a_custom_region_stays_as_given(self):
         region = region_for("custom", api_url="http://localhost:1", accounts_url="http://[::1]:2")
         assert region.with_api_domain("https://www.zohoapis.com") is region
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:secret@evil.example/x.zip",
+        "https://user:se/secret@evil.example/x.zip",
+        "//user:secret@evil.example/x.zip",
+        "\\\\user:secret@evil.example/x.zip",
+        "http:\t//user:secret@evil.example/x.zip",
+        "user:secret@evil.example/x.zip",
+    ],
+)
+def test_a_refused_address_is_named_without_its_password(address):
+    with pytest.raises(UnsafeUrlError) as refused:
+        region_for("eu").resolve_download(address)
+
+    assert "evil.example" in str(refused.value)
+    assert "secret" not in str(refused.value)
