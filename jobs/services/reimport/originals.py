@@ -14,6 +14,10 @@ from jobs.services.reimport.matching import digest, name_of
 from jobs.zoho.result_rows import DELIMITERS, choose_encoding, read_head
 
 MOST_ROWS = 250_000
+# Zoho takes 200.
+MOST_COLUMNS = 250
+# Cells cost memory before they can be counted, so delimiters are; quoted text has some, too.
+MOST_DELIMITERS = 65_536
 LONGEST_ROW_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 FALLBACK = "cp1252"
@@ -41,6 +45,11 @@ _NULS_IN_TEXT = 1 / 7
 
 class OriginalFileError(Exception):
     """An attached file cannot be used; the text is a sentence for the person who attached it."""
+
+
+class _TooManyColumnsError(OriginalFileError):
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}; Zoho takes no file with more than 200 columns. {ATTACH_WHAT}")
 
 
 class Record(NamedTuple):
@@ -149,6 +158,8 @@ class Original:
         for delimiter in DELIMITERS:
             try:
                 header = next(self._records(delimiter), None)
+            except _TooManyColumnsError:
+                raise
             except OriginalFileError as error:
                 refusal = refusal or error
                 continue
@@ -160,6 +171,9 @@ class Original:
                 best = score, delimiter, header
         if best is None:
             raise refusal or OriginalFileError("The file is empty.")
+        columns = len(best[2].cells)
+        if columns > MOST_COLUMNS:
+            raise _TooManyColumnsError(f"The header has {columns:,} columns")
         return best[1], best[2]
 
     def _records(self, delimiter: str) -> Iterator[Record]:
@@ -169,7 +183,10 @@ class Original:
         with self._open() as stream:
             stream.seek(self._start)
             lines = _Lines(
-                _split(stream, self._line_end.encode(self.encoding)), self.encoding, self._start
+                _split(stream, self._line_end.encode(self.encoding)),
+                self.encoding,
+                self._start,
+                delimiter,
             )
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             start = self._start
@@ -183,6 +200,10 @@ class Original:
                     raise OriginalFileError(
                         f"In {where}, a quoted cell does not end, or the row is longer than "
                         f"{LONGEST_ROW_BYTES:,} bytes."
+                    ) from error
+                except _TooManyCellsError as error:
+                    raise _TooManyColumnsError(
+                        f"In {where} stand more than {MOST_DELIMITERS:,} delimiters"
                     ) from error
                 except csv.Error as error:
                     raise OriginalFileError(_csv_error(str(error), where)) from error
@@ -201,12 +222,20 @@ class _RowTooLongError(Exception):
     pass
 
 
+class _TooManyCellsError(Exception):
+    pass
+
+
 class _Lines:
     """Decoded lines for csv.reader, which takes no line before it needs it; and their bytes."""
 
-    def __init__(self, lines: Iterable[bytes], encoding: str, position: int) -> None:
+    def __init__(
+        self, lines: Iterable[bytes], encoding: str, position: int, delimiter: str
+    ) -> None:
         self._lines = iter(lines)
         self._encoding = encoding
+        self._delimiter = delimiter
+        self._delimiters = 0
         self._taken: list[bytes] = []
         self._size = 0
         self.position = position
@@ -221,7 +250,11 @@ class _Lines:
         self._size += len(line)
         if self._size > LONGEST_ROW_BYTES:
             raise _RowTooLongError
-        return line.decode(self._encoding).replace("\0", "")
+        text = line.decode(self._encoding).replace("\0", "")
+        self._delimiters += text.count(self._delimiter)
+        if self._delimiters > MOST_DELIMITERS:
+            raise _TooManyCellsError
+        return text
 
     @property
     def taken(self) -> int:
@@ -236,7 +269,7 @@ class _Lines:
     def forget(self) -> None:
         """Begin a row."""
         self._taken.clear()
-        self._size = 0
+        self._size = self._delimiters = 0
 
 
 def _split(stream: BinaryIO, line_end: bytes) -> Iterator[bytes]:

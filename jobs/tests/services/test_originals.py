@@ -141,6 +141,21 @@ def test_rows_with_a_delimiter_too_many_may_run_over_lines_where_others_have_it_
     assert len(rows(b'A,B\n1,2,\n3,"4\n5",\n')) == 2
 
 
+def test_more_columns_than_zoho_takes_are_refused_before_they_cost_memory():
+    assert len(read(b"A," + b"b," * 248 + b"c\n").header) == 250
+    with pytest.raises(OriginalFileError, match="has 251 columns; Zoho takes no file"):
+        read(b"A," + b"b," * 249 + b"c\n")
+    wide = b"A" + b",more" * 650_000 + b"\n"
+    tracemalloc.start()
+    with pytest.raises(OriginalFileError, match="In the header stand more than 65,536 delimiters"):
+        read(wide)
+    with pytest.raises(OriginalFileError, match="In row 1 stand more than 65,536 delimiters"):
+        rows(b"A,B\n" + wide)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 * len(wide)
+
+
 def test_too_many_rows_are_refused(monkeypatch):
     monkeypatch.setattr(originals, "MOST_ROWS", 3)
 
