@@ -103,6 +103,7 @@ def reimport_delete(request: HtmxHttpRequest, pk: int, position: int) -> HttpRes
 def form_context(job: BulkWriteJob, files: Sequence[ResultFile]) -> dict[str, Any]:
     """What `_reimport_form.html` expects, of a job with these files in its kept result."""
     return {
+        "offers_choice": len(files) > 1,
         "left_out_files": [file for file in files if file.left_out_rows],
         "has_attached": any(hasattr(file, "original") for file in files),
         "shows_sample_uploads": settings.DEMO and job.connection.is_sample,

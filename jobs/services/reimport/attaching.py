@@ -7,6 +7,7 @@ import contextlib
 import io
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,14 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069
 
 @dataclass(frozen=True)
 class Candidate:
-    """One CSV that was attached: the name it bore, and how to open it from the start."""
+    """One CSV that was attached: the name it bore, and how to open it from the start.
+
+    `path` is the name with the folders that it has in a ZIP.
+    """
 
     name: str
     open: Callable[[], BinaryIO]
+    path: str
 
 
 @contextlib.contextmanager
@@ -47,7 +52,8 @@ def attached_csvs(upload: UploadedFile) -> Iterator[tuple[list[Candidate], list[
     with open_upload() as stream:
         is_zip = stream.read(4) in ZIP_BEGINNINGS
     if not is_zip:
-        yield [Candidate(shown_name(upload.name), open_upload)], []
+        name = shown_name(upload.name)
+        yield [Candidate(name, open_upload, name)], []
         return
     with tempfile.TemporaryDirectory(prefix="bulkwatch-") as folder, open_upload() as stream:
         yield _unpacked(stream, Path(folder))
@@ -71,37 +77,95 @@ def shown_name(name: str | None) -> str:
 
 
 def assign(
-    candidates: Sequence[Candidate], files: Sequence[ResultFile], encoding: str
+    candidates: Sequence[Candidate],
+    files: Sequence[ResultFile],
+    encoding: str,
+    *,
+    others: Sequence[ResultFile] = (),
+    is_chosen: bool = False,
 ) -> tuple[list[tuple[Candidate, ResultFile]], list[str]]:
-    """Which result file each attached CSV belongs to, and a sentence for each without one.
+    """Which of `files` each attached CSV belongs to, and a sentence for each without one.
 
-    Where there is one of each, they belong together. Otherwise by the name that Zoho was given,
-    else by the columns that a result file shows, where only one file suits.
+    By the name that Zoho was given, or else by the columns that a result file shows; each time
+    only where one file and one CSV suit each other and nothing else. What is named after one of
+    the `others`, the result's files that are not meant or cannot be read, belongs to none of
+    `files`. One CSV and one file belong together, if a person chose so or no name denies it.
     """
-    if len(candidates) == len(files) == 1:
+    named = [
+        [file for file in (*files, *others) if _bears_name(file, candidate.name)]
+        for candidate in candidates
+    ]
+    if len(candidates) == len(files) == 1 and (is_chosen or not set(named[0]) & set(others)):
         return [(candidates[0], files[0])], []
-    pairs: list[tuple[Candidate, ResultFile]] = []
+    pairs, refused = _by_name(candidates, named, files, others)
+    # What has a name of its own is not looked for by its columns, nor any other CSV in its place.
+    bespoken = {names[0] for names in named if len(names) == 1}
+    free = [file for file in files if file not in bespoken]
+    unnamed = [
+        (candidate, [file for file in free if file in names or not names])
+        for candidate, names in zip(candidates, named, strict=True)
+        if len(names) != 1
+    ]
+    more_pairs, more_refused = _by_columns(unnamed, encoding)
+    return pairs + more_pairs, refused + more_refused
+
+
+def _by_name(
+    candidates: Sequence[Candidate],
+    named: Sequence[Sequence[ResultFile]],
+    files: Sequence[ResultFile],
+    others: Sequence[ResultFile],
+) -> tuple[list[tuple[Candidate, ResultFile]], list[str]]:
+    pairs = []
     refused = []
-    free, rest = list(files), []
-    for candidate in candidates:
-        named = [file for file in free if _bears_name(file, candidate.name)]
-        if len(named) == 1:
-            pairs.append((candidate, named[0]))
-            free.remove(named[0])
-        else:
-            rest.append(candidate)
-    for candidate in rest:
+    for file in (*files, *others):
+        bearers = [
+            candidate
+            for candidate, names in zip(candidates, named, strict=True)
+            if list(names) == [file]
+        ]
+        if len(bearers) > 1:
+            paths = ", ".join(candidate.path for candidate in bearers)
+            refused.append(
+                f"{paths}: these bear the name of {file.name}, and only one of them can be what "
+                "was uploaded. Attach that one alone."
+            )
+        elif bearers and file in others:
+            why = (
+                f"which could not be read: {file.error}" if file.error else "which was not chosen."
+            )
+            refused.append(f"{bearers[0].path}: it bears the name of {file.name}, {why}")
+        elif bearers:
+            pairs.append((bearers[0], file))
+    return pairs, refused
+
+
+def _by_columns(
+    candidates: Sequence[tuple[Candidate, Sequence[ResultFile]]], encoding: str
+) -> tuple[list[tuple[Candidate, ResultFile]], list[str]]:
+    """Pairs of a CSV and the one of its possible files of which it alone has the columns."""
+    pairs = []
+    refused = []
+    suiting: list[tuple[Candidate, list[ResultFile]]] = []
+    for candidate, possible in candidates:
         try:
-            suiting = [file for file in free if _shows_columns_of(candidate, file, encoding)]
+            found = [file for file in possible if _shows_columns_of(candidate, file, encoding)]
         except OriginalFileError as error:
-            refused.append(f"{candidate.name}: {error}")
-            continue
-        if len(suiting) == 1:
-            pairs.append((candidate, suiting[0]))
-            free.remove(suiting[0])
+            refused.append(f"{candidate.path}: {error}")
         else:
-            many = "several result files" if suiting else "no result file"
-            refused.append(f"{candidate.name}: its name and its columns suit {many}.")
+            suiting.append((candidate, found))
+    wanted = Counter(file.position for _, found in suiting for file in found)
+    for candidate, found in suiting:
+        if len(found) != 1:
+            many = "several result files" if found else "no result file"
+            refused.append(f"{candidate.path}: its name and its columns suit {many}.")
+        elif wanted[found[0].position] > 1:
+            refused.append(
+                f"{candidate.path}: its columns suit {found[0].name}, but those of another CSV "
+                "do so as well. Attach the one that was uploaded alone."
+            )
+        else:
+            pairs.append((candidate, found[0]))
     return pairs, refused
 
 
@@ -127,7 +191,7 @@ def _unpacked(stream: BinaryIO, folder: Path) -> tuple[list[Candidate], list[str
             for member in archive.members:
                 path = folder / str(member.index)
                 _extract(archive, member, path)
-                candidates.append(Candidate(shown_name(member.name), _reopener(path)))
+                candidates.append(Candidate(shown_name(member.name), _reopener(path), member.path))
     except ResultFileError as error:
         raise OriginalFileError(f"{error} {ATTACH_WHAT}") from error
     return candidates, ignored

@@ -54,17 +54,23 @@ def attach(
     """
     if not result.is_archived:
         raise OriginalFileError("No copy of this job's result is kept here to compare it with.")
-    files = [
-        file
-        for file in result.files.select_related("resource")
-        if not file.error and position in (None, file.position)
-    ]
+    files: list[ResultFile] = []
+    others: list[ResultFile] = []
+    for file in result.files.select_related("resource"):
+        can_be_meant = not file.error and position in (None, file.position)
+        (files if can_be_meant else others).append(file)
     if not files:
         raise OriginalFileError("There is no such result file, or it could not be read.")
     attached = Attached()
-    with attached_csvs(upload) as (candidates, others):
-        pairs, refused = assign(candidates, files, result.job.character_encoding)
-        attached.left_aside = [*refused, *(f"{name}: it is no CSV." for name in others)]
+    with attached_csvs(upload) as (candidates, ignored):
+        pairs, refused = assign(
+            candidates,
+            files,
+            result.job.character_encoding,
+            others=others,
+            is_chosen=position is not None,
+        )
+        attached.left_aside = [*refused, *(f"{name}: it is no CSV." for name in ignored)]
         for candidate, file in pairs:
             try:
                 attached.originals.append(_attach(result, file, candidate, user))
@@ -165,7 +171,9 @@ def _attach(
     result: Result, file: ResultFile, candidate: Candidate, user: User | None
 ) -> OriginalFile:
     if not file.left_out_rows:
-        raise OriginalFileError(f"No row of {file.name} was left out: there is nothing to import.")
+        raise OriginalFileError(
+            f"No row of {file.name} was skipped or unprocessed: there is nothing to give back."
+        )
     try:
         with open_file(result, file) as reader:
             csv_file, found = _find(reader, file, candidate.open)
@@ -264,7 +272,7 @@ def _nothing_attached(
 ) -> str:
     if len(candidates) == 1 and pairs:
         # Only one file is spoken of, so its name adds nothing.
-        return attached.left_aside[0].removeprefix(f"{candidates[0].name}: ")
+        return attached.left_aside[-1].removeprefix(f"{candidates[0].name}: ")
     choices = "; ".join(f"{file.name} ({', '.join(file.columns)})" for file in files)
     told = " ".join(attached.left_aside[:10])
     if len(candidates) == 1 and len(files) > 1:

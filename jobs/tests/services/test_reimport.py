@@ -292,6 +292,64 @@ class TestSeveralFiles:
             "readme.pdf: it is no CSV.",
         ]
 
+    def test_of_two_csvs_of_one_name_none_is_taken(self):
+        alike = "Last_Name,STATUS,ERRORS\nBoyle,SKIPPED,\n"
+        result = job_with({"Leads-leads.csv": alike, "Contacts-c.csv": alike})
+        packed = io.BytesIO()
+        with ZipFile(packed, "w") as archive:
+            for folder in ("old", "new"):
+                archive.writestr(f"{folder}/leads.csv", b"Last_Name\nBoyle\n")
+
+        with pytest.raises(OriginalFileError) as refused:
+            keeping.attach(result, upload(packed.getvalue(), "import.zip"))
+
+        assert "old/leads.csv, new/leads.csv: these bear the name of Leads-leads.csv" in str(
+            refused.value
+        )
+        assert not OriginalFile.objects.exists()
+
+    def test_what_is_named_after_another_file_is_not_matched_by_its_columns(self):
+        result = job_with({"Leads-leads.csv": self.LEADS, "Contacts-c.csv": self.LEADS})
+        packed = zipped(leads__csv=self.LEADS_UPLOAD, other__csv=b"A\n1\n")
+
+        with pytest.raises(OriginalFileError, match=r"Leads-leads\.csv, which was not chosen"):
+            keeping.attach(result, packed, position=1)
+
+        result.files.filter(position=0).update(error="It is no CSV.")
+        with pytest.raises(OriginalFileError, match="which could not be read: It is no CSV"):
+            keeping.attach(result, upload(self.LEADS_UPLOAD))
+        (original,) = keeping.attach(result, upload(self.LEADS_UPLOAD, "mine.csv")).originals
+        assert original.file.name == "Contacts-c.csv"
+
+    def test_two_csvs_with_the_columns_of_one_file_are_both_refused(self, result):
+        packed = zipped(a__csv=self.LEADS_UPLOAD, b__csv=self.LEADS_UPLOAD)
+
+        with pytest.raises(OriginalFileError) as refused:
+            keeping.attach(result, packed)
+
+        for name in "ab":
+            assert f"{name}.csv: its columns suit Leads-leads.csv, but those" in str(refused.value)
+
+    def test_uploads_of_one_name_are_told_apart_by_their_columns(self):
+        result = job_with({"Leads-x.csv": self.LEADS, "Deals-x.csv": self.DEALS})
+        packed = io.BytesIO()
+        with ZipFile(packed, "w") as archive:
+            archive.writestr("deals/x.csv", self.DEALS_UPLOAD)
+            archive.writestr("leads/x.csv", self.LEADS_UPLOAD)
+
+        attached = keeping.attach(result, upload(packed.getvalue(), "import.zip"))
+
+        assert {original.file.name: given(original) for original in attached.originals} == {
+            "Leads-x.csv": self.LEADS_UPLOAD,
+            "Deals-x.csv": self.DEALS_UPLOAD,
+        }
+
+    def test_what_else_a_zip_holds_does_not_hide_why_its_csv_is_refused(self):
+        result = job_with({"Leads-leads.csv": self.LEADS})
+
+        with pytest.raises(OriginalFileError, match="is no CSV but a PDF"):
+            keeping.attach(result, zipped(readme__pdf=b"x", leads__csv=b"%PDF"))
+
     def test_one_bad_csv_of_a_zip_does_not_cost_the_others(self, result):
         packed = zipped(deals__csv=self.DEALS_UPLOAD, leads__csv=b'Last_Name\n"x')
 
