@@ -92,11 +92,12 @@ def rows_to_import_again(original: OriginalFile, *, with_reasons: bool = False) 
     try:
         with open_file(original.file.result, original.file) as reader:
             csv_file, found = _find(reader, original.file, _stored(original))
+        stream = _stored(original)()
     except (OSError, OriginalFileError, ResultFileError) as error:
         raise NotKeptError from error
-    add_reasons = with_reasons and Report(**original.report).offers_reasons
-    rows = _rows_with_reasons(csv_file, found) if add_reasons else _ranges(csv_file, found)
-    with _stored(original)() as stream:
+    with stream:
+        add_reasons = with_reasons and Report(**original.report).offers_reasons
+        rows = _rows_with_reasons(csv_file, found) if add_reasons else _ranges(csv_file, found)
         for start, end, suffix in rows:
             stream.seek(start)
             if suffix:

@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
@@ -116,6 +116,33 @@ class TestGivenBack:
             next(keeping.rows_to_import_again(original))
         with pytest.raises(NotKeptError):
             keeping.zip_to_import_again(original)
+
+    def test_a_file_that_vanishes_before_any_of_its_openings_gives_nothing(
+        self, result, monkeypatch
+    ):
+        original = attach(result)
+        path = Path(original.content.path)
+        opened = FileSystemStorage.open
+        openings: list[str] = []
+        doomed = 0
+
+        def vanish(self: FileSystemStorage, name: str, mode: str = "rb") -> File:
+            if name == original.content.name:
+                openings.append(name)
+                if len(openings) == doomed:
+                    path.unlink()
+            return opened(self, name, mode)
+
+        monkeypatch.setattr(FileSystemStorage, "open", vanish)
+        given(original)
+        assert len(openings) > 1
+        for number in range(1, len(openings) + 1):
+            doomed = number
+            path.write_bytes(UPLOAD)
+            openings.clear()
+            with pytest.raises(NotKeptError):
+                next(keeping.rows_to_import_again(original))
+            assert not path.exists()
 
 
 class TestDeleting:
