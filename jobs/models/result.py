@@ -6,7 +6,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from jobs.models.job import BulkWriteJob, Resource
 
@@ -110,6 +110,16 @@ class Result(RowCountsMixin):
         return self.state == self.State.ARCHIVED
 
 
+class ResultFileQuerySet(models.QuerySet["ResultFile"]):
+    def with_originals(self, now: datetime) -> Self:
+        """With their resources, and with what is attached to them and still kept.
+
+        A file whose attached one has expired looks as one without.
+        """
+        kept = OriginalFile.objects.kept(now).select_related("attached_by")
+        return self.select_related("resource").prefetch_related(Prefetch("original", kept))
+
+
 class ResultFile(RowCountsMixin):
     """One CSV of a result ZIP."""
 
@@ -123,6 +133,8 @@ class ResultFile(RowCountsMixin):
     rows = models.PositiveBigIntegerField(null=True)
     columns = models.JSONField(default=list)
     error = models.CharField(max_length=500, blank=True)
+
+    objects = ResultFileQuerySet.as_manager()
 
     class Meta:
         ordering = ["position"]
@@ -167,6 +179,10 @@ def original_path(original: "OriginalFile", file_name: str) -> str:
 
 
 class OriginalFileQuerySet(models.QuerySet["OriginalFile"]):
+    def kept(self, now: datetime) -> Self:
+        """Attached files that may be shown and handed out."""
+        return self.filter(expires_at__gt=now)
+
     def expired(self, now: datetime) -> Self:
         """Attached files whose time has passed."""
         return self.filter(expires_at__lte=now)

@@ -6,15 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs.forms.reimport import OriginalForm
 from jobs.models import BulkWriteJob, OriginalFile, Result, ResultFile
+from jobs.models.result import OriginalFileQuerySet
 from jobs.services import wording
 from jobs.services.reimport import keeping
 from jobs.services.reimport.originals import OriginalFileError
@@ -65,7 +66,7 @@ def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def reimport_csv(request: HtmxHttpRequest, pk: int, position: int) -> HttpResponseBase:
     """The attached file's left-out rows as they are in it, as a CSV or in a ZIP."""
-    original = get_object_or_404(_originals(pk, position))
+    original = get_object_or_404(_originals(pk, position).kept(timezone.now()))
     with_reasons = request.GET.get("reasons") == "1"
     stem = original.name.rpartition(".")[0] or original.name
     name = f"{stem}-to-import-again{'-with-reasons' if with_reasons else ''}"
@@ -114,7 +115,7 @@ def _job(pk: int) -> BulkWriteJob:
     return get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
 
 
-def _originals(job_pk: int, position: int) -> QuerySet[OriginalFile]:
+def _originals(job_pk: int, position: int) -> OriginalFileQuerySet:
     found = OriginalFile.objects.select_related("file__result__job__connection", "file__resource")
     return found.filter(file__result__job=job_pk, file__position=position)
 
@@ -127,7 +128,7 @@ def _page(
     *,
     missing: bool = False,
 ) -> HttpResponse:
-    files = list(result.files.select_related("resource", "original__attached_by") if result else [])
+    files = list(result.files.with_originals(timezone.now()) if result else [])
     context = {
         "job": job,
         "result": result,

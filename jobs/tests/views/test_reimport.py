@@ -301,6 +301,15 @@ class TestTheFile:
             assert "Attach it again" in response.content.decode()
         assert not JobEvent.objects.filter(text__startswith="Downloaded").exists()
 
+    def test_of_an_upload_whose_time_has_passed_is_not_found_before_it_is_deleted(self, alice, job):
+        send(alice, job)
+        OriginalFile.objects.update(expires_at=timezone.now())
+
+        assert alice.get(f"/jobs/{job.pk}/reimport/0.csv").status_code == 404
+        assert "No file is attached yet." in page(alice, job)
+        assert "Attach another file" not in page(alice, job)
+        assert "Rows to import again" not in alice.get(f"/jobs/{job.pk}/").content.decode()
+
     def test_of_another_job_or_position_is_not_found(self, alice, job):
         send(alice, job)
 
