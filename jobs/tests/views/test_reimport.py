@@ -218,6 +218,17 @@ class TestAFileThatCannotBeUsed:
 
         assert "Select a valid choice" in response.content.decode()
 
+    def test_leaves_the_chosen_result_file_chosen(self, alice, db):
+        job = make_job()
+        observe(job, completed(job, added=0, updated=0, skipped=2, total=2))
+        make_result(job, dict.fromkeys(("Leads-a.csv", "Leads-b.csv"), RESULT))
+        assert " selected" not in page(alice, job)
+
+        shown = send(alice, job, b"%PDF", position="1").content.decode()
+
+        assert '<option value="1" selected>Leads-b.csv</option>' in shown
+        assert '<option value="0">Leads-a.csv</option>' in shown
+
     @pytest.mark.parametrize("size", [1_100_000, 4_000_000])
     def test_of_more_than_the_limit_is_not_written(self, alice, job, settings, size):
         settings.MAX_UPLOAD_MEGABYTES = 1
