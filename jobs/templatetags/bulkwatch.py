@@ -19,6 +19,7 @@ from jobs.models import Alert, BulkWriteJob, Outcome, Resource, Result
 from jobs.models.job import CountsMixin
 from jobs.services import outcomes, wording
 from jobs.services.outcomes import Counts
+from jobs.services.reimport.report import Report
 
 register = template.Library()
 
@@ -151,6 +152,12 @@ def verdict_rest(job: BulkWriteJob) -> str:
     if colon and head == job.get_outcome_display():
         return rest[:1].upper() + rest[1:]
     return sentence
+
+
+@register.filter
+def match_tone(report: dict[str, Any]) -> str:
+    """The colour's name of an attached file's report: good, warn or bad."""
+    return Report(**report).tone
 
 
 @register.filter

@@ -19,6 +19,7 @@ from jobs.models.result import OriginalFileQuerySet
 from jobs.services import wording
 from jobs.services.reimport import keeping
 from jobs.services.reimport.originals import OriginalFileError
+from jobs.services.reimport.report import Report
 from jobs.services.results.reading import NotKeptError
 from jobs.views.downloads import file_name, private
 from jobs.views.requests import HtmxHttpRequest
@@ -54,7 +55,7 @@ def reimport(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return _page(request, job, result, form)
     for original in attached.originals:
         matched, left_out = original.report["matched"], original.report["left_out"]
-        level = messages.SUCCESS if matched == left_out else messages.WARNING
+        level = messages.SUCCESS if Report(**original.report).tone == "good" else messages.WARNING
         found = f"{matched:,} of {wording.rows(left_out)} that were left out are found in it"
         messages.add_message(request, level, f"{original.name} is attached: {found}.")
     for sentence in attached.left_aside:
@@ -133,6 +134,7 @@ def _page(
         "job": job,
         "result": result,
         "unreadable_files": [file for file in files if file.error],
+        "has_untold_rows": any(file.other_rows for file in files),
         "form": form,
         "missing": GONE if missing else "",
         "kept_hours": settings.ORIGINAL_KEPT_HOURS,

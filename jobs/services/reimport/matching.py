@@ -1,15 +1,16 @@
 """Which rows of an upload are the rows that a result file says were left out. Pure.
 
 Zoho's result CSV holds the uploaded rows in their order, but of their columns the first three
-mapped ones alone, and no number of a row. So a row is known by its place, where all places agree,
-or else by its key: all columns that both files show, together. A key on rows that were left out as
-well as on rows that were written says nothing about which is which.
+mapped ones alone, and no number of a row. So a row is known by its place, where all places agree in
+all columns shown, or else by its key: all columns that both files show, together. A key on rows
+that were left out as well as on others says nothing about which is which.
 """
 
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from hashlib import blake2b
 
 from jobs.services.field_names import loosely
@@ -68,6 +69,14 @@ def find_columns(
     return found
 
 
+class Fate(IntEnum):
+    """What became of a row, by the result: UNTOLD where its STATUS is none of Zoho's four."""
+
+    WRITTEN = 0
+    LEFT_OUT = 1
+    UNTOLD = 2
+
+
 class Keys:
     """The keys of a file's rows, `packed` to 16 bytes each."""
 
@@ -89,10 +98,14 @@ class Keys:
 
 @dataclass
 class ResultRows:
-    """A result file's rows: keys, whether left out (1, else 0), the number of the reason."""
+    """A result file's rows: their keys, fates, the numbers of their reasons.
 
+    `shows_all`: whether the keys are made of all columns that the result shows.
+    """
+
+    shows_all: bool = True
     keys: Keys = field(default_factory=Keys)
-    left_out: bytearray = field(default_factory=bytearray)
+    fates: bytearray = field(default_factory=bytearray)
     reasons: "array[int]" = field(default_factory=lambda: array("L"))
 
 
@@ -109,12 +122,12 @@ class Doubt:
     """Left-out rows of one key that are not given back.
 
     `count` of the result's `rows` (the first of them; they count from 0), whose values stand on
-    `written` rows of the result that were written and on `found` rows of the upload.
+    `others` of the result that were not left out and on `found` rows of the upload.
     """
 
     rows: tuple[int, ...]
     count: int
-    written: int
+    others: int
     found: int
 
 
@@ -124,8 +137,9 @@ class Match:
 
     `output`: the upload's rows to give back, ascending, counted from 0; `reasons`: for each of
     these the numbers of its reasons, several where it cannot be told which is its own.
-    `by_order_alone`: rows given back whose key stands on a written row too. `unknown`: rows of the
-    upload whose key the result does not have; `written_lost`: written rows that the upload lacks.
+    `by_order_alone`: rows given back whose key stands on a row too that was not left out.
+    `unknown`: rows of the upload whose key the result does not have; `written_lost`: written rows
+    that the upload lacks.
     The first of each kind of doubt are listed; of the changed ones the row numbers, from 0.
     """
 
@@ -150,30 +164,36 @@ def match(result: ResultRows, original: OriginalRows) -> Match:
 
 
 def _by_order(result: ResultRows, original: OriginalRows) -> Match | None:
-    """Every row at its own place; None where a place differs or nothing shows that none does."""
-    if result.keys.packed != original.keys.packed:
+    """Every row at its own place; None where a place differs or nothing shows that none does.
+
+    In few of the columns shown, sorted rows can look as if they were at their places.
+    """
+    if not result.shows_all or result.keys.packed != original.keys.packed:
         return None
     known = set(result.keys)
     if UNREADABLE in known or known <= {EMPTY}:
         return None
-    keys, left_out = result.keys, result.left_out
-    written = {keys[row] for row in range(len(keys)) if not left_out[row]}
+    keys, fates = result.keys, result.fates
+    others = {keys[row] for row in range(len(keys)) if fates[row] != Fate.LEFT_OUT}
     found = Match("order")
     for row in range(len(keys)):
-        if left_out[row]:
+        if fates[row] == Fate.LEFT_OUT:
             found.output.append(row)
             found.reasons.append((result.reasons[row],))
-            found.by_order_alone += keys[row] in written
+            found.by_order_alone += keys[row] in others
     found.matched = len(found.output)
     return found
 
 
 def _by_key(result: ResultRows, original: OriginalRows) -> Match:
     rows_of_key = Counter(result.keys)
+    written_of_key: Counter[bytes] = Counter()
     left_out: dict[bytes, list[int]] = defaultdict(list)
     for row, key in enumerate(result.keys):
-        if result.left_out[row]:
+        if result.fates[row] == Fate.LEFT_OUT:
             left_out[key].append(row)
+        elif result.fates[row] == Fate.WRITTEN:
+            written_of_key[key] += 1
     originals: dict[bytes, list[int]] = defaultdict(list)
     found_of_key: Counter[bytes] = Counter()
     found = Match("key")
@@ -201,8 +221,7 @@ def _by_key(result: ResultRows, original: OriginalRows) -> Match:
         elif len(given) < len(rows):
             found.missing += len(rows) - len(given)
             _note(found.missing_rows, doubt)
-    for key, count in rows_of_key.items():
-        written = count - len(left_out.get(key, ()))
+    for key, written in written_of_key.items():
         found.written_lost += max(0, written - found_of_key[key])
     found.changed_rows = sorted(found.changed_rows)[:EXAMPLES]
     output.sort()
@@ -221,7 +240,7 @@ def _given_back(
     if key in (EMPTY, UNREADABLE):
         return None
     if not places:
-        # Those that were written are not there either: the left-out ones are just missing.
+        # The others are not there either: the left-out ones are just missing.
         return []
     alike = len({contents[place] for place in places}) == 1
     if left_out == rows:
@@ -247,7 +266,7 @@ def _changed_or_missing(
     missing = sorted(set(rows) - set(changed))
     if missing:
         found.missing += len(missing)
-        _note(found.missing_rows, Doubt(tuple(missing[:5]), len(missing), doubt.written, 0))
+        _note(found.missing_rows, Doubt(tuple(missing[:5]), len(missing), doubt.others, 0))
 
 
 def _is_unknown(key: bytes, rows_of_key: Counter[bytes]) -> bool:

@@ -10,6 +10,7 @@ from jobs.services import reasons
 from jobs.services.field_names import FieldNames
 from jobs.services.reimport.matching import (
     Doubt,
+    Fate,
     Match,
     OriginalRows,
     ResultRows,
@@ -19,7 +20,7 @@ from jobs.services.reimport.matching import (
     plain,
 )
 from jobs.services.reimport.originals import MOST_ROWS, Original, OriginalFileError
-from jobs.services.results.analysis import LEFT_OUT
+from jobs.services.results.analysis import LEFT_OUT, WRITTEN
 from jobs.services.results.tables import reason_in_words
 from jobs.zoho.result_files import RowReader
 
@@ -29,6 +30,8 @@ MOST_COLUMNS = 200
 MOST_REASONS = 5_000
 LONGEST_REASON = 500
 LONGEST_VALUE = 200
+LONGEST_STATUS = 50
+MOST_STATUSES = 10
 DELIMITER_NAMES = {",": "comma", ";": "semicolon", "|": "vertical bar", "\t": "tab"}
 
 
@@ -38,8 +41,10 @@ class Report:
 
     The counts are those of `matching.Match`. `columns` are the names by which rows were matched,
     `columns_not_found` those of the result that the upload does not have. The examples are
-    `{"rows": numbers from 1, "count", "written", "found", "values": [[column, value], …]}`, of
+    `{"rows": numbers from 1, "count", "others", "found", "values": [[column, value], …]}`, of
     changed rows `{"row": number, "changes": [[column, value in the result, in the upload], …]}`.
+    `untold` rows have a STATUS that is none of Zoho's four: `untold_statuses` are the first of
+    these, in upper case, "" where a row has none.
     """
 
     method: str
@@ -55,12 +60,25 @@ class Report:
     by_order_alone: int
     unknown: int
     written_lost: int
+    untold: int
+    untold_statuses: list[str]
     encoding: str
     delimiter: str
     offers_reasons: bool
     ambiguous_examples: list[dict[str, Any]]
     missing_examples: list[dict[str, Any]]
     changed_examples: list[dict[str, Any]]
+
+    @property
+    def tone(self) -> str:
+        """How well the left-out rows were found: good, warn or bad."""
+        if not self.matched:
+            return "bad"
+        doubts = (
+            *(self.left_out - self.matched, self.by_order_alone, self.unknown, self.written_lost),
+            *(self.untold, len(self.columns_not_found)),
+        )
+        return "warn" if any(doubts) else "good"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,6 +95,8 @@ class Found:
     match: Match
     result_rows: int = 0
     left_out: int = 0
+    untold: int = 0
+    untold_statuses: list[str] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
     starts: "array[int]" = field(default_factory=lambda: array("Q"))
     ends: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -131,7 +151,7 @@ def report(found: Found, reader: RowReader, original: Original) -> Report:
             {
                 "rows": [row + 1 for row in doubt.rows],
                 "count": doubt.count,
-                "written": doubt.written,
+                "others": doubt.others,
                 "found": doubt.found,
                 "values": _named(reader.columns, values.get(doubt.rows[0], ())),
             }
@@ -152,6 +172,8 @@ def report(found: Found, reader: RowReader, original: Original) -> Report:
         by_order_alone=matched.by_order_alone,
         unknown=matched.unknown,
         written_lost=matched.written_lost,
+        untold=found.untold,
+        untold_statuses=found.untold_statuses,
         encoding=_encoding_name(original.encoding),
         delimiter=DELIMITER_NAMES[original.delimiter],
         offers_reasons=len(original.header) < MOST_COLUMNS and WHY not in original.header,
@@ -171,27 +193,35 @@ def _encoding_name(codec: str) -> str:
 
 
 def _result_rows(reader: RowReader, found: Found) -> ResultRows:
-    rows = ResultRows()
-    numbers: dict[str, int] = {}
-    too_many = reasons.in_words(reasons.OTHER_REASONS, "")
     compared = [place for place, other in enumerate(found.places) if other is not None]
+    rows = ResultRows(shows_all=len(compared) == len(found.places))
+    numbers: dict[str, int] = {}
+    untold: dict[str, None] = {}
+    too_many = reasons.in_words(reasons.OTHER_REASONS, "")
     for row in reader:
         if row.number > MOST_ROWS:
             raise OriginalFileError(
                 f"This result has more than {MOST_ROWS:,} rows; no more can be matched."
             )
-        is_out = row.status in LEFT_OUT
+        fate = Fate.UNTOLD
         number = 0
-        if is_out:
+        if row.status in LEFT_OUT:
+            fate = Fate.LEFT_OUT
             why = reason_in_words(row)[:LONGEST_REASON]
             if why not in numbers and len(numbers) >= MOST_REASONS:
                 why = too_many
             number = numbers.setdefault(why, len(numbers))
+        elif row.status in WRITTEN:
+            fate = Fate.WRITTEN
+        elif len(untold) < MOST_STATUSES:
+            untold.setdefault(row.status[:LONGEST_STATUS].upper())
         rows.keys.append(key_of(row.values[place] for place in compared))
-        rows.left_out.append(is_out)
+        rows.fates.append(fate)
         rows.reasons.append(number)
     found.result_rows = len(rows.keys)
-    found.left_out = sum(rows.left_out)
+    found.left_out = rows.fates.count(Fate.LEFT_OUT)
+    found.untold = rows.fates.count(Fate.UNTOLD)
+    found.untold_statuses = list(untold)
     found.why = list(numbers)
     return rows
 

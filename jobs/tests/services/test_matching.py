@@ -8,6 +8,7 @@ from jobs.services.reimport.matching import (
     EMPTY,
     UNREADABLE,
     Doubt,
+    Fate,
     Match,
     OriginalRows,
     ResultRows,
@@ -22,15 +23,19 @@ def key(text: str) -> bytes:
     return key_of([text])
 
 
-def matched(result: str, original: str) -> Match:
+FATES = {"+": Fate.WRITTEN, "-": Fate.LEFT_OUT, "?": Fate.UNTOLD}
+
+
+def matched(result: str, original: str, *, shows_all: bool = True) -> Match:
     """Match rows given as words: "k-" is a left-out row with the key k, "k+" a written one.
 
-    In the original "k" is a row with that key, "k/1" one that is like no other of that key.
+    Of "k?" nothing is known. In the original "k" is a row with that key, "k/1" one that is like no
+    other of that key.
     """
-    rows = ResultRows()
+    rows = ResultRows(shows_all)
     for number, word in enumerate(result.split()):
         rows.keys.append(key(word[:-1]))
-        rows.left_out.append(word.endswith("-"))
+        rows.fates.append(FATES[word[-1]])
         rows.reasons.append(number)
     originals = OriginalRows()
     for word in original.split():
@@ -56,6 +61,18 @@ class TestByOrder:
             matched("a+ b- a- b- c-", "a a b b c".replace("a a b b", "a b a b")).by_order_alone == 1
         )
 
+    def test_rows_of_which_nothing_is_known_count_as_others_and_are_not_given(self):
+        found = matched("a? a- b?", "a/1 a/2 b")
+
+        assert (found.method, list(found.output), found.by_order_alone) == ("order", [1], 1)
+
+    def test_columns_that_were_not_found_prove_no_order(self):
+        # The upload was sorted, and what it shows is equal at every place all the same.
+        found = matched("a+ a- a+ b-", "a/2 a/1 a/3 b", shows_all=False)
+
+        assert (found.method, list(found.output)) == ("key", [3])
+        assert counts(found) == (1, 1, 0, 0)
+
     @pytest.mark.parametrize("original", ["a b", "a b c d", "b a c", "a b x"])
     def test_another_number_of_rows_or_another_row_ends_it(self, original):
         assert matched("a+ b- c+", original).method == "key"
@@ -63,7 +80,7 @@ class TestByOrder:
     def test_rows_that_show_nothing_prove_no_order(self):
         rows, originals = ResultRows(), OriginalRows()
         rows.keys.append(EMPTY)
-        rows.left_out.append(1)
+        rows.fates.append(Fate.LEFT_OUT)
         rows.reasons.append(0)
         originals.keys.append(EMPTY)
         originals.contents.append(digest(b"x"))
@@ -94,6 +111,9 @@ class TestByOrder:
         ("a- a+ b+", "b a a a", [], (0, 1, 0, 0)),
         ("a- a+ b+", "b a a", [1], (1, 0, 0, 0)),
         ("a- a- a+ b+", "b a a a", [1, 2], (2, 0, 0, 0)),
+        # Of one it is not known what became of it.
+        ("a- a? b+", "b a/1 a/2", [], (0, 1, 0, 0)),
+        ("a- a? b+", "b a/1", [], (0, 1, 0, 0)),
         # The file does not hold them.
         ("a- a- b+", "b", [], (0, 0, 2, 0)),
         ("a- a+ b+", "b", [], (0, 0, 1, 0)),
@@ -131,6 +151,11 @@ def test_rows_that_only_one_side_has_are_counted():
     found = matched("a- b+ b+ c+", "a x y b")
 
     assert (found.unknown, found.written_lost) == (2, 2)
+
+
+def test_rows_of_which_nothing_is_known_are_no_written_ones_that_are_lost():
+    assert matched("a- b? c+", "a x c").written_lost == 0
+    assert matched("a- b? b+", "a x").written_lost == 1
 
 
 def test_doubts_say_how_many_rows_are_concerned_on_either_side():

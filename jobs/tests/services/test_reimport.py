@@ -132,7 +132,7 @@ class TestAttaching:
             {
                 "rows": [2],
                 "count": 1,
-                "written": 1,
+                "others": 1,
                 "found": 2,
                 "values": [["Last_Name", "A"], ["Company", "1"]],
             }
@@ -140,6 +140,65 @@ class TestAttaching:
         assert [example["rows"] for example in report.missing_examples] == [[3]]
         assert report.changed_examples == [{"row": 4, "changes": [["Last_Name", "C", "C2"]]}]
         assert report.unknown == 2
+
+
+class TestDoubts:
+    SORTED = b"Surname,Firm,Country\nIto,Foo,DE\nBoyle,Acme,DE\nZuse,Bar,DE\n"
+
+    def test_what_few_columns_show_does_not_give_a_row_that_is_in_the_crm(self):
+        result = job_with(
+            {
+                "Leads-leads.csv": "Last_Name,Company,Country,STATUS,RECORD_ID,ERRORS\n"
+                "Boyle,Acme,DE,ADDED,1,\nIto,Foo,DE,SKIPPED,,\nZuse,Bar,DE,ADDED,2,\n"
+            }
+        )
+
+        original = attach(result, self.SORTED)
+        report = Report(**original.report)
+
+        assert given(original) == b"Surname,Firm,Country\n"
+        assert (report.method, report.ambiguous, report.tone) == ("key", 1, "bad")
+        assert report.columns_not_found == ["Last_Name", "Company"]
+
+    def test_rows_of_an_unknown_status_are_told_and_not_given(self):
+        result = job_with(
+            {
+                "Leads-leads.csv": "Last_Name,Company,STATUS,RECORD_ID,ERRORS\n"
+                "Boyle,Acme,ADDED,1,\nIto,Foo,SKIPPED,,\nZuse,Bar,Failed,,INVALID_DATA-Company\n"
+                "X,Y,,,\n"
+            }
+        )
+
+        rows = [b"Last_Name,Company\n", b"Boyle,Acme\n", b"Ito,Foo\n", b"Zuse,Bar\n", b"X,Y\n"]
+        original = attach(result, b"".join(rows))
+        report = Report(**original.report)
+
+        assert given(original) == rows[0] + rows[2]
+        assert (report.left_out, report.matched, report.tone) == (1, 1, "warn")
+        assert (report.untold, report.untold_statuses) == (2, ["FAILED", ""])
+        without_them = Report(**attach(result, b"".join(rows[:3])).report)
+        assert (without_them.matched, without_them.written_lost) == (1, 0)
+
+    def test_of_many_unknown_statuses_the_first_are_named(self):
+        rows = "".join(f"{number},{'x' * 60}{number},\n" for number in range(50))
+        result = job_with({"Leads-leads.csv": f"A,STATUS,ERRORS\n{rows}z,SKIPPED,\n"})
+        told = attach(result, b"A\nz\n").report
+        assert told["untold"] == 50
+        assert told["untold_statuses"] == ["X" * 50]
+
+    @pytest.mark.parametrize(
+        ("content", "tone"),
+        [
+            (UPLOAD, "good"),
+            (UPLOAD.replace(b"Company", b"Firm"), "warn"),
+            (HEADER + b"".join(ROWS[1:]), "warn"),
+            (UPLOAD + b"5,New,Row\n", "warn"),
+            (HEADER + b"".join(ROWS[:3]), "warn"),
+            (HEADER + ROWS[0], "bad"),
+        ],
+    )
+    def test_all_is_well_only_where_nothing_is_in_doubt(self, result, content, tone):
+        assert Report(**attach(result, content).report).tone == tone
 
 
 class TestRefused:
@@ -155,6 +214,7 @@ class TestRefused:
                 b"Name,Firm\nBoyle,Acme\n",
                 "none of the columns that Zoho's result shows: “Last_Name”",
             ),
+            (b"Last_Name" + b",x" * 300 + b"\n", "The header has 301 columns"),
             (HEADER + b'1,"Boyle,Acme\n', "quotation marks do not pair up"),
         ],
     )

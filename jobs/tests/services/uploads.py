@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ VALUES = (
     "\r\n",
     "'\"'",
 )
-STATUSES = ("ADDED", "updated", "SKIPPED", "Unprocessed")
+STATUSES = ("ADDED", "updated", "SKIPPED", "Unprocessed", "FAILED")
 LEFT_OUT = ("SKIPPED", "Unprocessed")
 
 
@@ -45,7 +45,12 @@ class Row:
 
     @property
     def key(self) -> tuple[str, ...]:
-        return tuple(value.strip() for value in (self.last_name, self.email, self.firm))
+        return self.key_in(SHOWN)
+
+    def key_in(self, columns: Collection[str]) -> tuple[str, ...]:
+        """What the row has in those of the columns shown."""
+        values = zip(SHOWN, (self.last_name, self.email, self.firm), strict=True)
+        return tuple(value.strip() for column, value in values if column in columns)
 
     @property
     def is_left_out(self) -> bool:

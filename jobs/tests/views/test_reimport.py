@@ -115,6 +115,36 @@ class TestThePage:
         assert said in shown
         assert "chip-good" not in shown
 
+    def test_names_rows_of_an_unknown_status_and_is_not_green(self, alice, db):
+        job = make_job()
+        observe(job, completed(job, added=1, updated=0, skipped=2, total=3))
+        make_result(
+            job,
+            {
+                "Leads-leads.csv": "Last_Name,Company,STATUS,ERRORS\nBoyle,Acme,ADDED,\n"
+                ",Foo,SKIPPED,\nZuse,Bar,FAILED,INVALID_DATA-Company\n"
+            },
+        )
+
+        send(alice, job)
+
+        shown = page(alice, job)
+        assert "1 of 1 left-out row is found" in shown
+        assert "1 row has the status “FAILED”, which Zoho does not document" in shown
+        assert "it is not in the file you get" in shown
+        assert f'href="/jobs/{job.pk}/rows/?file=0&amp;status=other"' in shown
+        assert "chip-good" not in shown
+        assert "banner-good" not in shown
+
+    def test_of_a_result_with_rows_of_an_unknown_status_alone_claims_nothing(self, alice, db):
+        job = make_job()
+        observe(job, completed(job, added=1, updated=0, skipped=0, total=1))
+        make_result(job, {"Leads-leads.csv": "Last_Name,STATUS,ERRORS\nBoyle,FAILED,\n"})
+
+        shown = page(alice, job)
+        assert "No row is known to be left out" in shown
+        assert "every row was added or updated" not in shown
+
     @pytest.mark.parametrize(
         ("state", "said"),
         [
@@ -363,3 +393,33 @@ def test_the_time_until_which_it_is_kept_is_said(alice, job, settings):
     shown = page(alice, job)
     assert "is kept for 3 hours" in shown
     assert f"{local:%b %Y, %H:%M}" in shown
+
+
+class TestTheJobsPage:
+    def test_offers_the_rows_where_all_is_well(self, alice, job):
+        send(alice, job)
+
+        shown = alice.get(f"/jobs/{job.pk}/").content.decode()
+        assert f'href="/jobs/{job.pk}/reimport/0.csv">' in shown
+        assert "All found" in shown
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (UPLOAD + b"4,New,Baz\n", "1 row of the file is not in the result."),
+            (HEADER + b"".join(ROWS[1:]), "1 imported row is not in the file."),
+            (UPLOAD.replace(b"Company", b"Firm"), "Not compared: “Company”."),
+            (HEADER + ROWS[0] + ROWS[1], "1 missing."),
+            (UPLOAD.replace(b"Zuse", b"Konrad"), "1 changed."),
+            (UPLOAD + ROWS[2].replace(b"3", b"4"), "1 ambiguous."),
+        ],
+    )
+    def test_says_what_is_in_doubt_and_leads_to_the_report(self, alice, job, content, said):
+        send(alice, job, content)
+
+        shown = alice.get(f"/jobs/{job.pk}/").content.decode()
+        attached = shown.split('id="attached-0-heading"')[1].split("</section>")[0]
+        assert said in attached
+        assert "chip-good" not in attached
+        assert "reimport/0.csv" not in attached
+        assert f'class="btn btn-primary" id="attached-0-report" href="/jobs/{job.pk}/' in attached
