@@ -390,6 +390,23 @@ class TestSeveralFiles:
         for name in "ab":
             assert f"{name}.csv: its columns suit Leads-leads.csv, but those" in str(refused.value)
 
+    def test_the_columns_of_a_file_that_has_its_own_csv_draw_no_other(self, result):
+        packed = zipped(leads__csv=self.LEADS_UPLOAD, other__csv=self.LEADS_UPLOAD)
+
+        attached = keeping.attach(result, packed)
+
+        assert [original.name for original in attached.originals] == ["leads.csv"]
+        assert attached.left_aside == ["other.csv: its name and its columns suit no result file."]
+
+    def test_of_several_files_of_its_name_a_csv_goes_where_its_columns_suit(self):
+        result = job_with(
+            {"Leads-x.csv": self.LEADS, "Deals-x.csv": self.DEALS, "Contacts-c.csv": self.LEADS}
+        )
+
+        (original,) = keeping.attach(result, upload(self.LEADS_UPLOAD, "x.csv")).originals
+
+        assert original.file.name == "Leads-x.csv"
+
     def test_uploads_of_one_name_are_told_apart_by_their_columns(self):
         result = job_with({"Leads-x.csv": self.LEADS, "Deals-x.csv": self.DEALS})
         packed = io.BytesIO()
