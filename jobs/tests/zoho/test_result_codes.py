@@ -73,6 +73,15 @@ def test_a_space_after_the_colon_parts_errors_unless_a_known_column_has_it(known
     assert list(parse_errors("INVALID_DATA-A,B: DUPLICATE_DATA-C", known)) == errors
 
 
+def test_after_a_space_too_a_reading_that_knows_all_columns_wins():
+    text = "NOT_APPROVED: INVALID_DATA-A,B,C"
+    assert list(parse_errors(text, ["A", "A,B", "B,C"])) == [
+        ("NOT_APPROVED", ""),
+        ("INVALID_DATA", "A"),
+        ("INVALID_DATA", "B,C"),
+    ]
+
+
 def test_mapped_columns_and_the_header_are_known():
     text = 'Name,"City, State",STATUS,ERRORS\nx,y,skipped,"INVALID_DATA-City, State,A,B"\n'
     [row] = rows(text, mapped_columns=["A,B"])

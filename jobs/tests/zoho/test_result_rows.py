@@ -122,6 +122,11 @@ def test_columns_of_the_upload_may_be_named_as_those_of_zoho(header, columns):
     assert row.errors_text == "INVALID_DATA-A"
 
 
+def test_a_later_column_whose_name_is_not_in_upper_case_is_not_one_of_zohos():
+    [row] = rows("STATUS,RECORD_ID,ERRORS,Status,Record_Id\nadded,5,,x,y\n")
+    assert (row.status, row.record_id, row.values) == ("added", "5", ("x", "y"))
+
+
 def test_a_record_id_column_may_be_missing():
     [row] = rows("Name,STATUS,ERRORS\nx,added,\n")
     assert row.record_id == ""
