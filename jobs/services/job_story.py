@@ -123,6 +123,11 @@ class ReasonRow:
         return reason_texts.describe(self.reason.code).meaning
 
     @property
+    def as_zoho_wrote(self) -> str:
+        """The reason as it stands in ERRORS; "" where Zoho named none."""
+        return reason_texts.as_zoho_wrote(self.reason.code, self.reason.field)
+
+    @property
     def what_to_do(self) -> str:
         return reason_texts.describe(self.reason.code).what_to_do
 

@@ -160,7 +160,7 @@ def _shown(
             for code, column in row.errors[:ERRORS_SHOWN]
         ]
     if not errors and row.status in LEFT_OUT:
-        errors = [(reasons.describe(reasons.NO_REASON).meaning, "")]
+        errors = [(reasons.in_words(reasons.of_silence(row.status), ""), "")]
     label, tone, icon = STATUS_LOOKS.get(row.status, STATUS_LOOKS["other"])
     if row.status not in STATUS_LOOKS or row.status in ("left_out", "other"):
         label = _cell(row.status).short if row.status else "No status"

@@ -68,10 +68,11 @@ class FileAnalysis:
     """What one CSV of a result holds.
 
     `resource`: the one it belongs to, None where that cannot be told. `statuses`: rows by
-    lower-case STATUS. `reasons`: by code and field. `other_rows`: numbers of the first rows whose
-    STATUS is none of the four that Zoho documents. `ragged` and `undecodable` as in `RowReader`,
-    with the numbers of the first such rows. `error`: why the file cannot be read; then nothing
-    else of it is known but its resource.
+    lower-case STATUS. `reasons`: by code and field, of rows that are not in the CRM;
+    `written_with_errors`: how many are, although Zoho names an error. `other_rows`: numbers of the
+    first rows whose STATUS is none of the four that Zoho documents. `ragged` and `undecodable` as
+    in `RowReader`, with the numbers of the first such rows. `error`: why the file cannot be read;
+    then nothing else of it is known but its resource.
     """
 
     member: Member
@@ -80,6 +81,7 @@ class FileAnalysis:
     encoding: str = ""
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    written_with_errors: int = 0
     other_rows: list[int] = field(default_factory=list)
     ragged: int = 0
     ragged_rows: Sequence[int] = ()
@@ -169,9 +171,10 @@ class _FileReading:
         statuses = _Statuses(block, self._reader)
         self._count_statuses(block, statuses)
         noted = self._noted(block, statuses)
-        for key, indices in self._hits(block, noted, statuses).items():
-            self._note(self._found.reasons[key], block, indices, statuses)
         unwritten = statuses.unwritten(noted)
+        for key, indices in self._hits(block, unwritten, statuses).items():
+            self._note(self._found.reasons[key], block, indices)
+        self._found.written_with_errors += len(noted) - len(unwritten)
         for place, column in self._followed.items():
             column.see(block.column(self._reader.places[place]), unwritten)
 
@@ -187,7 +190,7 @@ class _FileReading:
             other_rows.extend(found[: FIRST_ROWS - len(other_rows)])
 
     def _noted(self, block: Block, statuses: "_Statuses") -> list[int]:
-        """The indices of rows that are not in the CRM, or have an error and are nevertheless."""
+        """The indices of rows that are not in the CRM, or are although they have an error."""
         texts = block.column(self._reader.errors_place)
         # Nearly all that are not in the CRM have an error: the others are seldom to be looked for.
         noted = list(compress(range(block.rows), texts))
@@ -202,19 +205,21 @@ class _FileReading:
     def _hits(
         self, block: Block, noted: list[int], statuses: "_Statuses"
     ) -> dict[tuple[str, str], list[int]]:
-        """The indices of rows that a reason hit, in order, by the reason."""
+        """The indices of rows that a reason kept out, in order, by the reason."""
         by_text: dict[str, list[int]] = {}
         for index, text in zip(noted, block.pick(self._reader.errors_place, noted), strict=True):
             by_text.setdefault(text, []).append(index)
         hits: dict[tuple[str, str], list[int]] = {}
         for text, indices in by_text.items():
             keys = [(code[:100], name[:255]) for code, name in self._reader.errors_of(text)]
-            if not keys:
-                keys = [(reasons.NO_REASON, "")]
-                indices = [i for i in indices if statuses.raw[i] in statuses.left_out]
-            if indices:
+            if keys:
                 for key in {self._listed(key, block): None for key in keys}:
                     hits.setdefault(key, []).extend(indices)
+                continue
+            for index in indices:
+                if statuses.raw[index] in statuses.left_out:
+                    silence = reasons.of_silence(statuses.names[statuses.raw[index]])
+                    hits.setdefault(self._listed((silence, ""), block), []).append(index)
         return {key: sorted(indices) for key, indices in hits.items()}
 
     def _listed(self, key: tuple[str, str], block: Block) -> tuple[str, str]:
@@ -241,9 +246,7 @@ class _FileReading:
                 reason.followed = FollowedValues(self._followed[place], self._memory_of_followed)
         return reason
 
-    def _note(
-        self, reason: Reason, block: Block, indices: list[int], statuses: "_Statuses"
-    ) -> None:
+    def _note(self, reason: Reason, block: Block, indices: list[int]) -> None:
         """Take in the rows of a block that a reason hit."""
         reason.rows += len(indices)
         numbers = [block.first + index for index in indices[: FIRST_ROWS - len(reason.first_rows)]]
@@ -258,10 +261,7 @@ class _FileReading:
         place = self._reader.places[reason.facts.column]
         reason.facts.add(block.pick(place, indices))
         if reason.followed is not None:
-            unwritten = statuses.unwritten(indices)
-            written = sorted(set(indices).difference(unwritten))
-            reason.followed.add(block.pick(place, unwritten), written=False)
-            reason.followed.add(block.pick(place, written), written=True)
+            reason.followed.add(block.pick(place, indices))
 
     def _settle_repeated(self) -> None:
         """Look for the values of rows hit among all rows, also among those before the first hit."""

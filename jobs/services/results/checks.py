@@ -33,6 +33,11 @@ def _of_file(analysis: FileAnalysis) -> Iterable[str]:
             f"{name} has {others:,} {'row' if others == 1 else 'rows'} whose STATUS is none of "
             f"{known}: {where}."
         )
+    if count := analysis.written_with_errors:
+        yield (
+            f"{name} has {count:,} {'row' if count == 1 else 'rows'} added or updated although "
+            "Zoho names an error: they are not counted among the reasons."
+        )
     if analysis.ragged:
         where = _rows(analysis.ragged_rows, analysis.ragged)
         yield f"{name} has rows with more or fewer cells than its header: {where}."

@@ -5,7 +5,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -155,34 +154,30 @@ class FollowedValues:
     def __init__(self, column: FollowedColumn, budget: Budget) -> None:
         self._column = column
         self._budget = budget
-        self._unwritten = array("q")
-        self._written = array("q")
+        self._hit = array("q")
         self._are_too_many = False
 
-    def add(self, values: Iterable[str], *, written: bool) -> None:
-        """Take in the values of rows hit, which are in the CRM or not; empty ones are no values."""
+    def add(self, values: Iterable[str]) -> None:
+        """Take in the values of rows hit, none of which is in the CRM; empty ones are no values."""
         if self._are_too_many:
             return
         hashes = array("q", [value for value in map(_hash, values) if value != _EMPTY])
-        known = len(self._unwritten) + len(self._written)
+        known = len(self._hit)
         fits = known + len(hashes) <= MOST_FOLLOWED
         if fits and self._budget.take(len(hashes) * FOLLOWED_BYTES):
-            (self._written if written else self._unwritten).extend(hashes)
+            self._hit.extend(hashes)
             return
         self._are_too_many = True
         self._budget.give_back(known * FOLLOWED_BYTES)
-        self._unwritten = self._written = array("q")
+        self._hit = array("q")
 
     def settle(self, facts: ColumnFacts) -> None:
         """Set what is repeated, once all rows of the file were seen."""
         if self._are_too_many:
             return
-        rows, unwritten = self._column.rows_of(chain(self._unwritten, self._written))
-        facts.repeated = sum(rows[value] > 1 for value in chain(self._unwritten, self._written))
-        # A row hit that was itself written is no other row.
-        facts.repeated_written = sum(
-            rows[value] > unwritten[value] for value in self._unwritten
-        ) + sum(rows[value] > unwritten[value] + 1 for value in self._written)
+        rows, unwritten = self._column.rows_of(self._hit)
+        facts.repeated = sum(rows[value] > 1 for value in self._hit)
+        facts.repeated_written = sum(rows[value] > unwritten[value] for value in self._hit)
 
 
 def _hash(value: str) -> int:

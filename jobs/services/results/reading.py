@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from jobs.models import Result, ResultFile
 from jobs.services import reasons
-from jobs.services.results.analysis import LEFT_OUT, ROW_COUNT_FIELDS
+from jobs.services.results.analysis import LEFT_OUT, ROW_COUNT_FIELDS, WRITTEN
 from jobs.services.results.resources import names_known
 from jobs.zoho.result_files import Block, ResultArchive, ResultRow, RowReader
 
@@ -248,8 +248,11 @@ class _Search:
         wanted = self._wanted
         errors = self._reader.errors_of(errors_text)
         found = {(error.code[:100], error.column[:255]) for error in errors}
+        if _status(status) in WRITTEN:
+            # As when reasons were counted: what is in the CRM was kept out by none.
+            return False
         if not found and _status(status) in LEFT_OUT:
-            found = {(reasons.NO_REASON, "")}
+            found = {(reasons.of_silence(_status(status)), "")}
         if wanted.code == reasons.OTHER_REASONS:
             return bool(found - self._listed)
         return any(

@@ -92,7 +92,7 @@ def reason_in_words(row: ResultRow) -> str:
     """Why a row was left out, for people; empty for a row about which Zoho says nothing."""
     said = "; ".join(reasons.in_words(error.code, error.column) for error in row.errors)
     if not said and row.status in LEFT_OUT:
-        return "Zoho gave no reason"
+        return reasons.in_words(reasons.of_silence(row.status), "")
     return said
 
 

@@ -39,7 +39,7 @@ class TestReasons:
         assert given(attach(result), with_reasons=True) == (
             b"Id,Last_Name,Company,Bulkwatch: why\r\n"
             + f'2,"",Foo,"{reasons.in_words("MANDATORY_NOT_FOUND", "Last_Name")}"\r\n'.encode()
-            + b'4,Zuse,,"Zoho gave no reason"\n'
+            + b'4,Zuse,,"Zoho did not come to the row before the job ended"\n'
         )
 
     def test_stand_under_their_header_in_short_rows(self, result):
@@ -79,7 +79,7 @@ class TestReasons:
         original = attach(result, b"Last_Name,B\ny,0\nx,1\nx,2\n")
 
         assert [row[2] for row in self.rows(original)[1:]] == [
-            f"{reasons.in_words('INVALID_DATA', 'A')} / or: Zoho gave no reason"
+            f"{reasons.in_words('INVALID_DATA', 'A')} / or: Zoho left the row out and gave no reason"
         ] * 2
 
     def test_are_not_offered_where_zoho_takes_no_further_column(self, result):

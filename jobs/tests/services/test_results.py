@@ -89,7 +89,8 @@ class TestAResultThatIsThere:
         assert set(SkipReason.objects.values_list("code", "field", "rows")) == {
             ("MANDATORY_NOT_FOUND", "Last_Name", 2),
             ("INVALID_DATA", "Email", 1),
-            ("NO_REASON_GIVEN", "", 2),
+            ("NO_REASON_GIVEN", "", 1),
+            ("UNPROCESSED", "", 1),
         }
         reason = SkipReason.objects.get(code="INVALID_DATA")
         assert reason.samples == [{"row": 5, "values": [""]}]
@@ -122,7 +123,7 @@ class TestAResultThatIsThere:
         meaning = describe("MANDATORY_NOT_FOUND").meaning.rstrip(".")
         assert [row[1:2] + row[4:] for row in rows] == [
             ["2", "skipped", f"Last_Name: {meaning}", "MANDATORY_NOT_FOUND-Last_Name"],
-            ["3", "unprocessed", "Zoho gave no reason", ""],
+            ["3", "unprocessed", "Zoho did not come to the row before the job ended", ""],
         ]
 
     def test_takes_the_place_of_a_copy_that_a_crash_left_behind(self, zoho):

@@ -276,7 +276,7 @@ class TestSeveralFiles:
 
     def test_a_row_without_a_reason_says_so(self, alice, job):
         _, row = rows_of(alice.get(f"/jobs/{job.pk}/rows.csv?file=0&status=skipped"))
-        assert row[5] == "Zoho gave no reason"
+        assert row[5] == "Zoho left the row out and gave no reason"
 
     def test_a_file_that_cannot_be_read_is_no_csv(self, alice, job):
         assert alice.get(f"/jobs/{job.pk}/result/2.csv").status_code == 404

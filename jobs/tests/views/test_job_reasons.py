@@ -90,6 +90,10 @@ def test_a_reason_leads_to_its_rows_and_to_their_csv(alice, connection):
     assert f'href="/jobs/{job.pk}/rows/?{escape(query)}"' in page
     assert f'href="/jobs/{job.pk}/rows.csv?{escape(query)}"' in page
     assert escape("?file=0&code=NO_REASON_GIVEN&field=") + '"' in page
+    # What can be copied is what Zoho wrote, and it wrote nothing there.
+    assert 'data-copy="INVALID_DATA-Last name &amp; co"' in page
+    assert 'data-copy="NO_REASON_GIVEN' not in page
+    assert "No error named" in page
     assert alice.get(f"/jobs/{job.pk}/rows/?{query}").status_code == 200
 
 

@@ -253,7 +253,7 @@ class TestWhatThePageSays:
         assert words in lifetime_of(alice, job)
 
     @pytest.mark.parametrize(
-        ("status", "words"), [(403, "Zoho refuses to hand out"), (None, "not fetched, for safety")]
+        ("status", "words"), [(403, "Zoho refuses to hand out"), (None, "For safety, no result")]
     )
     def test_a_refusal_says_whose_it_is(self, alice, job, status, words):
         error = {"message": "No.", "resolution": "", "code": None, "http_status": status}

@@ -75,7 +75,7 @@ def test_all_rows_stand_there_with_status_reason_and_record(alice, job):
 
 
 def test_a_left_out_row_without_a_reason_says_so(alice, job):
-    assert "gave no reason" in text_of(get(alice, job, "?status=unprocessed"))
+    assert "did not come to the row" in text_of(get(alice, job, "?status=unprocessed"))
 
 
 @pytest.mark.parametrize(
