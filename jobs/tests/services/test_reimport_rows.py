@@ -79,7 +79,8 @@ class TestReasons:
         original = attach(result, b"Last_Name,B\ny,0\nx,1\nx,2\n")
 
         assert [row[2] for row in self.rows(original)[1:]] == [
-            f"{reasons.in_words('INVALID_DATA', 'A')} / or: Zoho left the row out and gave no reason"
+            f"{reasons.in_words('INVALID_DATA', 'A')} / or: "
+            f"{reasons.in_words(reasons.NO_REASON, '')}"
         ] * 2
 
     def test_are_not_offered_where_zoho_takes_no_further_column(self, result):
