@@ -162,8 +162,8 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
 class BulkWriteJob(CountsMixin):
     """A Zoho bulk write job, known by Zoho's id within a connection.
 
-    The state fields (status, counts, outcome, poll fields) are written by
-    `services.recording` alone, under the job's lease.
+    The state fields are written under the job's lease by `services.recording` alone, those of
+    the verdict (outcome, counts, attention) by `services.judging`.
 
     Poll states:  active -> done     Zoho has ended it and nothing is missing
                   active -> blocked  Zoho refuses for good; `poll_error` says why

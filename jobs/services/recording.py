@@ -1,4 +1,4 @@
-"""What Zoho answered becomes snapshots, jobs, events, alerts; only here a job's state changes.
+"""What Zoho answered becomes snapshots, jobs, events, alerts; here alone a job's state changes.
 
 Everything of one batch is written in one short transaction, and only for jobs that still carry
 the batch's lease, so that a late answer changes nothing.
@@ -21,9 +21,8 @@ from jobs.models import (
     Result,
     Snapshot,
 )
-from jobs.services import alerting, outcomes, schedule, wording
+from jobs.services import judging, outcomes, schedule, wording
 from jobs.services.batch import Batch
-from jobs.services.bulk import update_rows
 from jobs.services.outcomes import Counts, ResourceState
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
@@ -84,67 +83,6 @@ def _is_late(job: BulkWriteJob, answer: Answer, now: datetime) -> bool:
     return seen is not None and answer.asked_at <= seen <= now
 
 
-def row_counts(result: Result) -> Counts | None:
-    """The counts of a result's rows; None where its files could not be read."""
-    if result.added_rows is None:
-        return None
-    known = (result.added_rows, result.updated_rows, result.skipped_rows)
-    others = (result.unprocessed_rows or 0) + (result.other_rows or 0)
-    return Counts(*known, total=sum(count or 0 for count in known) + others)
-
-
-def need_somebody(job_id: int) -> None:
-    """Mark a job whose result is lost or refused: while Zoho keeps it, somebody can still help."""
-    BulkWriteJob.objects.filter(pk=job_id).update(needs_attention=True)
-
-
-def settle_from_rows(result: Result, rows: Counts) -> None:
-    """Judge a job anew with the rows of its result file. To be called in a transaction.
-
-    They settle the outcome where Zoho gave no counts, and are checked against them where it did.
-    A resource without any counts of Zoho's gets those of its file's rows.
-    """
-    job = (
-        BulkWriteJob.objects.select_for_update(of=("self",))
-        .select_related("connection")
-        .get(pk=result.job_id)
-    )
-    if not job.has_ended:
-        return
-    batch = Batch(job.connection, timezone.now())
-    states = [outcomes.state_of_stored(resource) for resource in job.resources.all()]
-    _judge(batch, job, states, rows=rows)
-    _count_resources(job, result)
-    update_rows(
-        [job],
-        [
-            "outcome",
-            "needs_attention",
-            "skip_ratio",
-            "warnings",
-            "added_count",
-            "updated_count",
-            "skipped_count",
-            "total_count",
-        ],
-    )
-    batch.write()
-
-
-def _count_resources(job: BulkWriteJob, result: Result) -> None:
-    files = {file.resource_id: file for file in result.files.exclude(resource=None)}
-    for resource in job.resources.filter(
-        added_count=None, updated_count=None, skipped_count=None, total_count=None
-    ):
-        file = files.get(resource.pk)
-        if file is not None and file.rows is not None:
-            resource.added_count, resource.updated_count = file.added_rows, file.updated_rows
-            resource.skipped_count, resource.total_count = file.skipped_rows, file.rows
-            update_rows(
-                [resource], ["added_count", "updated_count", "skipped_count", "total_count"]
-            )
-
-
 def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:
     was_blocked = _was_blocked(job)
     _polled(batch, job, asked_at)
@@ -159,7 +97,7 @@ def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at
     digest = payloads.canonical_digest(details)
     if digest == job.state_digest:
         if was_blocked and job.outcome != Outcome.STUCK:
-            _judge(batch, job, states, rows=_rows_known(job))
+            judging.judge(batch, job, states, rows=judging.rows_known(job))
         _take_unchanged(batch, job, asked_at)
     else:
         _take_changed(batch, job, details, digest, states, asked_at)
@@ -182,7 +120,7 @@ def _take_unchanged(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None
     if job.current_snapshot_id is not None:
         batch.seen_again.append((job.current_snapshot_id, asked_at))
     if job.outcome == Outcome.RUNNING and _is_stuck(job, asked_at):
-        _set_outcome(batch, job, Outcome.STUCK)
+        judging.set_outcome(batch, job, Outcome.STUCK)
         job.needs_attention = True
         limit = wording.minutes(batch.connection.stuck_after_minutes)
         batch.tell(
@@ -222,7 +160,7 @@ def _take_changed(
     if job.ended_at is None and outcomes.has_ended(details.status, states):
         job.ended_at = asked_at
 
-    _judge(batch, job, states, rows=_rows_known(job))
+    judging.judge(batch, job, states, rows=judging.rows_known(job))
     batch.changed.append(job)
     batch.details[job.pk] = details
     batch.snapshots.append(
@@ -247,29 +185,6 @@ def _take_changed(
             f"It was stuck and goes on: {job.get_outcome_display().lower()}.",
             job=job,
             about=f"stuck {was_seen_as}",
-        )
-
-
-def _judge(
-    batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState], *, rows: Counts | None
-) -> None:
-    verdict = outcomes.judge(job.status, states, threshold_percent=job.threshold_percent, rows=rows)
-    _set_outcome(batch, job, verdict.outcome)
-    job.needs_attention = verdict.needs_attention
-    job.skip_ratio = verdict.skip_ratio
-    job.warnings = list(verdict.warnings)
-    job.added_count = verdict.counts.added
-    job.updated_count = verdict.counts.updated
-    job.skipped_count = verdict.counts.skipped
-    job.total_count = verdict.counts.total
-    if not job.has_ended:
-        return
-    fact = alerting.fact_of_end(job, verdict, states)
-    if fact is not None:
-        kind, text = fact
-        # The mail names the reasons, which the result file tells: it waits for that, a while.
-        batch.tell(
-            kind, text, job=job, hold=alerting.HOLD_FOR_RESULT if job.download_url else timedelta()
         )
 
 
@@ -383,12 +298,6 @@ def _warn_lastingly(batch: Batch, job: BulkWriteJob, warning: str) -> None:
         batch.note(job, JobEvent.Kind.CONTRADICTION, warning)
 
 
-def _set_outcome(batch: Batch, job: BulkWriteJob, outcome: Outcome) -> None:
-    if job.outcome != outcome:
-        job.outcome = outcome
-        batch.note(job, JobEvent.Kind.OUTCOME, Outcome(outcome).label)
-
-
 def _is_stuck(job: BulkWriteJob, asked_at: datetime) -> bool:
     limit = timedelta(minutes=job.connection.stuck_after_minutes)
     return job.last_changed_at is not None and asked_at - job.last_changed_at >= limit
@@ -423,15 +332,6 @@ def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None
     else:
         job.polls_after_end += 1
         job.next_poll_at = asked_at + timedelta(seconds=seconds)
-
-
-def _rows_known(job: BulkWriteJob) -> Counts | None:
-    """The rows of the job's result file, where a terminal state changes after it was read."""
-    if not job.has_ended:
-        return None
-    read = (Result.State.ARCHIVED, Result.State.DELETED)
-    result = Result.objects.filter(job=job, state__in=read).first()
-    return row_counts(result) if result is not None else None
 
 
 def _joined(names: Iterable[str | None]) -> str:

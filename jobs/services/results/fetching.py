@@ -27,14 +27,8 @@ from jobs.models import (
 )
 from jobs.services import alerting, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
-from jobs.services.recording import (
-    DEFAULT_PAUSE,
-    error_as_json,
-    hold_back,
-    need_somebody,
-    row_counts,
-    settle_from_rows,
-)
+from jobs.services.judging import need_somebody, row_counts, settle_from_rows
+from jobs.services.recording import DEFAULT_PAUSE, error_as_json, hold_back
 from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
 from jobs.zoho.downloads import RESULT_KEPT_FOR
@@ -205,7 +199,9 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
         result.fetched_at = timezone.now()
         _store_analysis(result, analyses)
         counts = row_counts(result)
-        if counts is not None:
+        if counts is None:
+            need_somebody(result.job_id)
+        else:
             settle_from_rows(result, counts)
         _end(result, Result.State.ARCHIVED, None)
     logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
