@@ -322,14 +322,34 @@ class BulkWriteJob(CountsMixin):
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
     def skips_by_module(self, since: datetime) -> list[dict[str, Any]]:
-        """`[{"module", "skipped", "total"}, …]` of jobs that ended since, most skipped first."""
-        return list(
-            self.filter(job__ended_at__gte=since, total_count__gt=0, skipped_count__isnull=False)
-            .exclude(module="")
-            .order_by()
-            .values("module")
-            .annotate(skipped=Sum("skipped_count"), total=Sum("total_count"))
-            .order_by("-skipped", "module")
+        """`[{"module", "skipped", "total"}, …]` of jobs that ended since, most skipped first.
+
+        By Zoho's counts; by the rows of their result files where Zoho gave none.
+        """
+        ended = self.filter(job__ended_at__gte=since).exclude(module="").order_by()
+        counted = ended.filter(total_count__gt=0, skipped_count__isnull=False)
+        by_rows = ended.uncounted().filter(result_files__rows__gt=0)
+        sums: dict[str, list[int]] = {}
+        for found in (
+            counted.values_list("module", Sum("skipped_count"), Sum("total_count")),
+            by_rows.values_list(
+                "module", Sum("result_files__skipped_rows"), Sum("result_files__rows")
+            ),
+        ):
+            for module, skipped, total in found:
+                of_module = sums.setdefault(module, [0, 0])
+                of_module[0] += skipped
+                of_module[1] += total
+        rows = [
+            {"module": module, "skipped": skipped, "total": total}
+            for module, (skipped, total) in sums.items()
+        ]
+        return sorted(rows, key=lambda row: (-int(str(row["skipped"])), str(row["module"])))
+
+    def uncounted(self) -> Self:
+        """Resources for which Zoho gave no counts at all."""
+        return self.filter(
+            added_count=None, updated_count=None, skipped_count=None, total_count=None
         )
 
 

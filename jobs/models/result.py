@@ -89,6 +89,8 @@ class Result(RowCountsMixin):
     warnings = models.JSONField(default=list)
 
     attempts = models.PositiveSmallIntegerField(default=0)
+    # Of these, those that gave a file which could not be read.
+    unreadable_attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     error = models.JSONField(null=True)

@@ -3,7 +3,7 @@
 It only reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from jobs.models import (
     JobEvent,
     Resource,
     Result,
+    ResultFile,
     SkipReason,
     Snapshot,
 )
@@ -283,6 +284,18 @@ class Part:
             row.mapping.module or row.mapping.parent_column_index is not None
             for row in self.mappings
         )
+
+
+def count_from_rows(resources: Sequence[Resource], files: Iterable[ResultFile]) -> None:
+    """Give resources without counts of Zoho's those of their files' rows, to show; not to save."""
+    for resource in resources:
+        own = [file for file in files if file.resource_id == resource.pk]
+        if not own or not _counts(resource).are_absent or any(file.error for file in own):
+            continue
+        resource.added_count = sum(file.added_rows or 0 for file in own)
+        resource.updated_count = sum(file.updated_rows or 0 for file in own)
+        resource.skipped_count = sum(file.skipped_rows or 0 for file in own)
+        resource.total_count = sum(file.rows or 0 for file in own)
 
 
 def parts(

@@ -11,14 +11,27 @@ from jobs.services.batch import Batch
 from jobs.services.bulk import update_rows
 from jobs.services.outcomes import Counts, ResourceState
 
+HAS_ROWS = (Result.State.ARCHIVED, Result.State.DELETED)
+VERDICT_FIELDS = [
+    "outcome",
+    "needs_attention",
+    "skip_ratio",
+    "warnings",
+    "added_count",
+    "updated_count",
+    "skipped_count",
+    "total_count",
+]
 
-def judge(
-    batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState], *, rows: Counts | None
-) -> None:
+
+def judge(batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState]) -> None:
     """Set the verdict on a job and tell of a bad end; the caller stores both."""
+    # A result is there only once a job has ended.
+    result = Result.objects.filter(job=job).first() if job.has_ended else None
+    rows = row_counts(result) if result is not None else None
     verdict = outcomes.judge(job.status, states, threshold_percent=job.threshold_percent, rows=rows)
     set_outcome(batch, job, verdict.outcome)
-    job.needs_attention = verdict.needs_attention
+    job.needs_attention = verdict.needs_attention or (result is not None and _is_unchecked(result))
     job.skip_ratio = verdict.skip_ratio
     job.warnings = list(verdict.warnings)
     job.added_count = verdict.counts.added
@@ -42,71 +55,37 @@ def set_outcome(batch: Batch, job: BulkWriteJob, outcome: Outcome) -> None:
         batch.note(job, JobEvent.Kind.OUTCOME, Outcome(outcome).label)
 
 
+def _is_unchecked(result: Result) -> bool:
+    """Whether nobody could check the rows, though Zoho may give the file yet."""
+    if result.state in (Result.State.FAILED, Result.State.REFUSED):
+        return True
+    return result.is_archived and result.added_rows is None
+
+
 def row_counts(result: Result) -> Counts | None:
-    """The counts of a result's rows; None where its files could not be read."""
-    if result.added_rows is None:
+    """The counts of a result's rows; None where they were not read, or not as a whole."""
+    if result.state not in HAS_ROWS or result.added_rows is None:
         return None
     known = (result.added_rows, result.updated_rows, result.skipped_rows)
     others = (result.unprocessed_rows or 0) + (result.other_rows or 0)
     return Counts(*known, total=sum(count or 0 for count in known) + others)
 
 
-def need_somebody(job_id: int) -> None:
-    """Mark a job whose rows nobody could check: while Zoho keeps the result, somebody can help."""
-    BulkWriteJob.objects.filter(pk=job_id).update(needs_attention=True)
+def judge_again(job_id: int) -> None:
+    """Judge an ended job with what is known of its result by now. To be called in a transaction.
 
-
-def settle_from_rows(result: Result, rows: Counts) -> None:
-    """Judge a job anew with the rows of its result file. To be called in a transaction.
-
-    They settle the outcome where Zoho gave no counts, and are checked against them where it did.
-    A resource without any counts of Zoho's gets those of its file's rows.
+    The rows settle the outcome where Zoho gave no counts, and are checked against them where it
+    did; where nobody could check them, the job needs somebody while Zoho may still have the file.
     """
     job = (
         BulkWriteJob.objects.select_for_update(of=("self",))
         .select_related("connection")
-        .get(pk=result.job_id)
+        .get(pk=job_id)
     )
     if not job.has_ended:
         return
     batch = Batch(job.connection, timezone.now())
     states = [outcomes.state_of_stored(resource) for resource in job.resources.all()]
-    judge(batch, job, states, rows=rows)
-    _count_resources(job, result)
-    update_rows(
-        [job],
-        [
-            "outcome",
-            "needs_attention",
-            "skip_ratio",
-            "warnings",
-            "added_count",
-            "updated_count",
-            "skipped_count",
-            "total_count",
-        ],
-    )
+    judge(batch, job, states)
+    update_rows([job], VERDICT_FIELDS)
     batch.write()
-
-
-def _count_resources(job: BulkWriteJob, result: Result) -> None:
-    files = {file.resource_id: file for file in result.files.exclude(resource=None)}
-    for resource in job.resources.filter(
-        added_count=None, updated_count=None, skipped_count=None, total_count=None
-    ):
-        file = files.get(resource.pk)
-        if file is not None and file.rows is not None:
-            resource.added_count, resource.updated_count = file.added_rows, file.updated_rows
-            resource.skipped_count, resource.total_count = file.skipped_rows, file.rows
-            update_rows(
-                [resource], ["added_count", "updated_count", "skipped_count", "total_count"]
-            )
-
-
-def rows_known(job: BulkWriteJob) -> Counts | None:
-    """The rows of the job's result file, where a terminal state changes after it was read."""
-    if not job.has_ended:
-        return None
-    read = (Result.State.ARCHIVED, Result.State.DELETED)
-    result = Result.objects.filter(job=job, state__in=read).first()
-    return row_counts(result) if result is not None else None

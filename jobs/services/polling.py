@@ -131,7 +131,14 @@ def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None
     ).update(poll_state=BulkWriteJob.PollState.ACTIVE, next_poll_at=now)
     Result.objects.filter(
         job__in=pks, state__in=[Result.State.FAILED, Result.State.REFUSED, Result.State.PENDING]
-    ).update(state=Result.State.PENDING, next_attempt_at=now, attempts=0, error=None)
+    ).update(
+        state=Result.State.PENDING,
+        next_attempt_at=now,
+        attempts=0,
+        unreadable_attempts=0,
+        error=None,
+        warnings=[],
+    )
     JobEvent.objects.bulk_create(
         JobEvent(job_id=pk, at=now, kind=JobEvent.Kind.REFRESHED, actor=actor) for pk in pks
     )

@@ -97,7 +97,7 @@ def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at
     digest = payloads.canonical_digest(details)
     if digest == job.state_digest:
         if was_blocked and job.outcome != Outcome.STUCK:
-            judging.judge(batch, job, states, rows=judging.rows_known(job))
+            judging.judge(batch, job, states)
         _take_unchanged(batch, job, asked_at)
     else:
         _take_changed(batch, job, details, digest, states, asked_at)
@@ -160,7 +160,7 @@ def _take_changed(
     if job.ended_at is None and outcomes.has_ended(details.status, states):
         job.ended_at = asked_at
 
-    judging.judge(batch, job, states, rows=judging.rows_known(job))
+    judging.judge(batch, job, states)
     batch.changed.append(job)
     batch.details[job.pk] = details
     batch.snapshots.append(

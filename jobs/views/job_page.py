@@ -87,6 +87,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
     resources = list(job.resources.prefetch_related("field_mappings"))
     files = job_story.imported_files(job, result, resources)
     reasons = job_story.skip_reasons(result, files, REASONS_READ)
+    job_story.count_from_rows(resources, result_files)
     return {
         "job": job,
         "result": result,

@@ -35,8 +35,6 @@ _RELATIVE = re.compile(
 _ODD_PATH = re.compile(
     r"(^|/)\.{1,2}(/|$)|%(25)*(2e|2f|5c|7f|[01][0-9a-f])", re.IGNORECASE | re.ASCII
 )
-# All that may hold a name and a password, however oddly the address is written.
-_USER_PART = re.compile(r"^(\s*[a-z]*:?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
 _ORGANISATION = re.compile(r"/crm/org([0-9]{1,20})/", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
@@ -106,8 +104,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def shown_address(url: str) -> str:
-    """An address from outside as it may be shown: one line, plain, without a password."""
-    return clean_text(ascii(_USER_PART.sub(r"\1***@", url)), 200)
+    """An address from outside as it may be shown: plain, on one line, never with a password."""
+    if "@" in re.split(r"[?#]", url, maxsplit=1)[0]:
+        return "(not shown, as it may hold a password)"
+    return clean_text(ascii(url), 200)
 
 
 class DataCenter(NamedTuple):

@@ -262,7 +262,7 @@ def choose_encoding(head: bytes, declared: str | None) -> str:
     given = _text_codec(declared)
     if given is not None and given.startswith("utf-16"):
         given = _utf_16_of(head[:200])
-    elif not head.isascii() and _is_utf8(head):
+    elif not head.isascii() and _is_utf8(head, is_whole=len(head) < HEAD_BYTES):
         return "utf-8"
     return given or "utf-8"
 
@@ -284,9 +284,9 @@ def _text_codec(name: str | None) -> str | None:
     return found if found.startswith(_TEXT_CODECS) else None
 
 
-def _is_utf8(head: bytes) -> bool:
+def _is_utf8(head: bytes, *, is_whole: bool) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole)
     except UnicodeDecodeError:
         return False
     return True

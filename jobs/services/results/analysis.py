@@ -174,7 +174,10 @@ class _FileReading:
         unwritten = statuses.unwritten(noted)
         for key, indices in self._hits(block, unwritten, statuses).items():
             self._note(self._found.reasons[key], block, indices)
-        self._found.written_with_errors += len(noted) - len(unwritten)
+        if len(noted) > len(unwritten):
+            written = sorted(set(noted).difference(unwritten))
+            texts = block.pick(self._reader.errors_place, written)
+            self._found.written_with_errors += sum(map(bool, map(self._reader.errors_of, texts)))
         for place, column in self._followed.items():
             column.see(block.column(self._reader.places[place]), unwritten)
 

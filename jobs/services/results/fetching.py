@@ -27,7 +27,7 @@ from jobs.models import (
 )
 from jobs.services import alerting, schedule
 from jobs.services.access import CustomHostsForbiddenError, open_client
-from jobs.services.judging import need_somebody, row_counts, settle_from_rows
+from jobs.services.judging import judge_again
 from jobs.services.recording import DEFAULT_PAUSE, error_as_json, hold_back
 from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
@@ -162,7 +162,7 @@ def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
         logger.exception("Result of job %s could not be read", result.job)
         raise ResultFileError("The result file could not be read.") from error
     damage = next((analysis.error for analysis in analyses if analysis.error), "")
-    if damage and result.attempts < READ_ATTEMPTS:
+    if damage and result.unreadable_attempts + 1 < READ_ATTEMPTS:
         # Zoho may give the whole file next time; the last attempt keeps what can be read.
         raise ResultFileError(damage)
     return analyses
@@ -198,11 +198,6 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
         result.size, result.sha256 = size, digest
         result.fetched_at = timezone.now()
         _store_analysis(result, analyses)
-        counts = row_counts(result)
-        if counts is None:
-            need_somebody(result.job_id)
-        else:
-            settle_from_rows(result, counts)
         _end(result, Result.State.ARCHIVED, None)
     logger.info("Result of job %s kept: %s bytes", result.job.zoho_job_id, size)
 
@@ -265,10 +260,13 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
 
 def _unreadable(result: Result, message: str) -> None:
     error = _own_error(message, ASK_ZOHO)
-    if result.attempts >= READ_ATTEMPTS:
+    result.unreadable_attempts += 1
+    if result.unreadable_attempts >= READ_ATTEMPTS:
         _end(result, Result.State.FAILED, error)
-    else:
-        _try_later(result, error, timedelta(seconds=schedule.seconds_to_retry(result.attempts)))
+        return
+    result.save(update_fields=["unreadable_attempts"])
+    wait = schedule.seconds_to_retry(result.unreadable_attempts)
+    _try_later(result, error, timedelta(seconds=wait))
 
 
 def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> None:
@@ -284,11 +282,13 @@ def _end(result: Result, state: Result.State, error: dict[str, object] | None) -
     if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
         return
     result.state, result.error = state, error
+    if state != Result.State.ARCHIVED:
+        result.warnings = []
     if error and state in (Result.State.FAILED, Result.State.REFUSED):
         result.warnings = [f"No result is kept, so the rows are not checked: {error['message']}"]
-        need_somebody(result.job_id)
     result.next_attempt_at = result.lease_until = None
     result.save()
+    judge_again(result.job_id)
     text = Result.State(state).label
     JobEvent.objects.create(
         job_id=result.job_id,

@@ -411,6 +411,7 @@ def test_rows_in_the_crm_are_kept_out_by_no_reason():
     found = analysis_of(
         ("a", "b", "c", "added", "1", "INVALID_DATA-B"),
         ("d", "e", "f", "skipped", "", "INVALID_DATA-B"),
+        ("g", "h", "i", "added", "2", " "),
     )
 
     assert found.reasons["INVALID_DATA", "B"].first_rows == [2]

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Resource, Result, ResultFile, SkipReason
-from jobs.services import alerting, polling
+from jobs.services import alerting, job_story, polling
 from jobs.services.reasons import describe
 from jobs.services.results import analysis, fetching, tables
 from jobs.services.results.reading import RowFilter
@@ -197,9 +197,12 @@ class TestTheRowsSettleTheJob:
         job = ended()
         zoho.offers(job, zip_of(Leads=csv_of(ADDED, SKIPPED)))
 
-        fetch(job)
+        result = fetch(job)
 
-        part = job.resources.get()
+        # What Zoho left unsaid stays so in the database; what is shown comes from the rows.
+        [part] = job.resources.all()
+        assert part.total_count is None
+        job_story.count_from_rows([part], result.files.all())
         counts = (part.added_count, part.updated_count, part.skipped_count, part.total_count)
         assert counts == (1, 0, 1, 2)
         assert Resource.objects.skips_by_module(timezone.now() - timedelta(days=1)) == [
@@ -337,10 +340,36 @@ class TestAResultThatCannotBeRead:
 
         assert (result.state, job.needs_attention) == (State.FAILED, True)
         assert "the rows are not checked" in result.warnings[0]
+        # Another answer about it changes nothing about that.
+        observe(job, completed(job, added=1, updated=0, skipped=0, total=1) | {"operation": "x"})
+        assert (job.operation, job.needs_attention) == ("x", True)
         polling.make_due([job])
         zoho.mock.replace(responses.GET, result_url(job), body=zip_of(Leads=csv_of(ADDED)))
         result = fetch(job)
         assert (result.state, result.warnings, job.needs_attention) == (State.ARCHIVED, [], False)
+
+    def test_is_read_three_times_however_often_it_was_not_had(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        Result.objects.update(attempts=7)
+        zoho.offers(job, b"this is no ZIP")
+
+        result = fetch(job)
+
+        assert (result.state, result.attempts, result.unreadable_attempts) == (State.PENDING, 8, 1)
+
+    def test_that_went_from_zoho_at_last_needs_nobody_any_more(self, zoho):
+        job = ended(added=1, updated=0, skipped=0, total=1)
+        Result.objects.update(unreadable_attempts=fetching.READ_ATTEMPTS - 1)
+        zoho.offers(job, b"this is no ZIP")
+        assert fetch(job).state == State.FAILED
+        assert job.needs_attention
+
+        polling.make_due([job])
+        zoho.mock.replace(responses.GET, result_url(job), json=error_body("GONE"), status=410)
+        result = fetch(job)
+
+        assert (result.state, result.warnings) == (State.EXPIRED, [])
+        assert not job.needs_attention
 
     def test_larger_than_allowed_is_refused(self, zoho, settings):
         settings.MAX_RESULT_MEGABYTES = 1

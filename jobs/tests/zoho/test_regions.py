@@ -263,9 +263,17 @@ class TestApiDomain:
         "user:secret@evil.example/x.zip",
     ],
 )
-def test_a_refused_address_is_named_without_its_password(address):
+def test_a_refused_address_is_not_shown_where_it_may_hold_a_password(address):
     with pytest.raises(UnsafeUrlError) as refused:
         region_for("eu").resolve_download(address)
 
-    assert "evil.example" in str(refused.value)
+    assert "not shown" in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_any_other_refused_address_is_shown():
+    address = "https://evil.example/x?as=a@download-accl.zoho.eu"
+    with pytest.raises(UnsafeUrlError) as refused:
+        region_for("eu").resolve_download(address)
+
+    assert address in str(refused.value)

@@ -76,6 +76,12 @@ def test_letters_beyond_ascii_that_come_late_settle_the_encoding(codec):
     assert last.values == ("Müller",)
 
 
+def test_a_character_cut_short_at_the_very_end_is_none_of_utf_8():
+    text = "Deal_Name,STATUS,ERRORS\nBig,skipped,INVALID_DATA-Qualit\xe9"
+    [row] = reader(text.encode("latin-1"), encoding="ISO-8859-1")
+    assert row.errors_text == "INVALID_DATA-Qualité"
+
+
 def test_bytes_that_fit_no_encoding_are_replaced():
     result = reader(CSV.encode().replace(b"Big", b"B\xff\xed\xa0\x80g").replace(b"Third", b"\xfc"))
     first, _, third, _ = result
