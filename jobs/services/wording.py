@@ -43,6 +43,11 @@ def verdict_sentence(job: BulkWriteJob) -> str:
                 "Stuck: Zoho still reports it as running, but nothing has changed for more than "
                 f"{minutes(job.connection.stuck_after_minutes)}."
             )
+        case Outcome.IMPORTED if job.needs_attention:
+            return (
+                f"Imported: {_written(counts)} in the CRM by Zoho's counts, but no result file "
+                "could be read to check them."
+            )
         case Outcome.IMPORTED:
             return f"Imported: {_written(counts)} in the CRM, none skipped."
         case Outcome.PARTIAL:

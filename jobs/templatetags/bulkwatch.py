@@ -105,10 +105,18 @@ def outcome_icon(outcome: str) -> str:
     return OUTCOME_ICONS[Outcome(outcome)] if outcome in Outcome.values else "circle-dot"
 
 
+@register.filter
+def job_icon(job: BulkWriteJob) -> str:
+    """The icon of a job's outcome; no tick for what needs somebody."""
+    if job.outcome == Outcome.IMPORTED and job.needs_attention:
+        return "triangle-alert"
+    return outcome_icon(job.outcome)
+
+
 @register.simple_tag
 def outcome_chip(job: BulkWriteJob) -> SafeString:
     """The verdict on a job in one or two words, and whether Zoho refuses to say more."""
-    shown = chip(tone(job), outcome_icon(job.outcome), job.get_outcome_display())
+    shown = chip(tone(job), job_icon(job), job.get_outcome_display())
     if job.poll_state != BulkWriteJob.PollState.BLOCKED:
         return shown
     refusal = chip("bad", "eye-off", "Cannot be read")

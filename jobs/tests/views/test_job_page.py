@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs.models import Alert, JobEvent, Snapshot
+from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
+from jobs.templatetags.bulkwatch import icon
 from jobs.tests.factories import (
     body,
     completed,
@@ -235,6 +236,20 @@ def test_the_primary_action_fits_the_verdict(alice, job):
     page = page_of(alice, job)
     assert f'id="action-download" href="/jobs/{job.pk}/skipped.csv"' in page
     assert 'class="btn btn-outline-secondary" id="action-refresh"' in page
+
+
+def test_an_import_that_nobody_could_check_has_no_tick_and_says_so(alice, job):
+    observe(job, completed(job, added=1, updated=0, skipped=0, total=1))
+    tick = str(icon("circle-check", 22))
+    page = page_of(alice, job)
+    assert "none skipped" in page
+    assert tick in page
+
+    BulkWriteJob.objects.update(needs_attention=True)
+
+    page = page_of(alice, job)
+    assert "no result file could be read to check them" in page
+    assert tick not in page
 
 
 @pytest.mark.parametrize(
