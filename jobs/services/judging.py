@@ -28,7 +28,7 @@ def judge(batch: Batch, job: BulkWriteJob, states: Sequence[ResourceState]) -> N
     """Set the verdict on a job and tell of a bad end; the caller stores both."""
     # A result is there only once a job has ended.
     result = Result.objects.filter(job=job).first() if job.has_ended else None
-    rows = row_counts(result) if result is not None else None
+    rows = _row_counts(result) if result is not None else None
     verdict = outcomes.judge(job.status, states, threshold_percent=job.threshold_percent, rows=rows)
     set_outcome(batch, job, verdict.outcome)
     job.needs_attention = verdict.needs_attention or (result is not None and _is_unchecked(result))
@@ -62,7 +62,7 @@ def _is_unchecked(result: Result) -> bool:
     return result.is_archived and result.added_rows is None
 
 
-def row_counts(result: Result) -> Counts | None:
+def _row_counts(result: Result) -> Counts | None:
     """The counts of a result's rows; None where they were not read, or not as a whole."""
     if result.state not in HAS_ROWS or result.added_rows is None:
         return None

@@ -209,8 +209,13 @@ def test_what_was_tried_for_seven_days_says_what_can_still_be_done(zoho, job):
 @pytest.mark.parametrize(
     "address",
     [
+        "https://evil.example/v7/crm/org1/x.zip",
         "https://zoho.com.evil.example/x.zip",
+        "//evil.example/x.zip",
         "http://127.0.0.1:10/x.zip",
+        "http://localhost:9/x.zip",
+        "file:///etc/passwd",
+        "/a/../../x.zip",
         "\\\\evil.example\\x.zip",
         "/%2f%2fevil.example/x.zip",
         "javascript:alert(1)",

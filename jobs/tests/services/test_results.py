@@ -455,30 +455,6 @@ class TestAResultThatZohoDoesNotGive:
         assert result.next_attempt_at > timezone.now() + timedelta(minutes=29)
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://evil.example/v7/crm/org1/x.zip",
-        "//evil.example/x.zip",
-        "\\\\evil.example\\x.zip",
-        "http://127.0.0.1:9@evil.example/x.zip",
-        "http://127.0.0.1:10/x.zip",
-        "http://localhost:9/x.zip",
-        "file:///etc/passwd",
-        "/a/../../x.zip",
-    ],
-)
-def test_an_address_that_is_not_the_connections_is_refused_and_sees_no_request(zoho, address):
-    job = make_job()
-    part = resource(added=1, updated=0, skipped=0, total=1)
-    observe(job, body(job, "COMPLETED", part, result={"download_url": address}))
-
-    result = fetch(job)
-
-    assert result.state == State.REFUSED
-    assert zoho.asked() == []
-
-
 @pytest.mark.parametrize("fields", [{"paused": True}, {"blocked_at": timezone.now()}])
 def test_nothing_is_fetched_of_a_connection_that_may_not_be_asked(zoho, fields):
     job = ended(added=1, updated=0, skipped=0, total=1)
