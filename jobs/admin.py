@@ -9,16 +9,21 @@ from django.http import HttpRequest
 from jobs.models import (
     Alert,
     BulkWriteJob,
+    CallSlot,
+    CheckedId,
     Connection,
+    CreditUse,
     EncryptedTextField,
     FieldMapping,
     Heartbeat,
+    IdCheck,
     JobEvent,
     OriginalFile,
     Resource,
     Result,
     ResultFile,
     SharedToken,
+    SignIn,
     SkipReason,
     Snapshot,
 )
@@ -142,3 +147,34 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 @admin.register(SharedToken)
 class SharedTokenAdmin(ReadOnlyAdmin):
     list_display = ["key", "expires_at"]
+
+
+@admin.register(SignIn)
+class SignInAdmin(ReadOnlyAdmin):
+    list_display = ["connection", "user", "created_at"]
+    list_select_related = ["connection", "user"]
+
+
+@admin.register(IdCheck)
+class IdCheckAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "connection", "user", "state"]
+    list_select_related = ["connection", "user"]
+
+
+@admin.register(CheckedId)
+class CheckedIdAdmin(ReadOnlyAdmin):
+    list_display = ["check_of", "line", "job_id", "verdict", "answer"]
+    list_select_related = ["check_of"]
+    search_fields = ["job_id"]
+
+
+@admin.register(CreditUse)
+class CreditUseAdmin(ReadOnlyAdmin):
+    list_display = ["connection", "hour", "calls"]
+    list_select_related = ["connection"]
+
+
+@admin.register(CallSlot)
+class CallSlotAdmin(ReadOnlyAdmin):
+    list_display = ["connection", "calls", "until"]
+    list_select_related = ["connection"]

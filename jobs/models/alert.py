@@ -38,6 +38,7 @@ class Alert(models.Model):
         SKIP_THRESHOLD = "skip_threshold", "Too many rows skipped"
         STUCK = "stuck", "Stuck"
         BLOCKED = "blocked", "Cannot be read"
+        UNREACHABLE = "unreachable", "No answers"
         CONNECTION_BLOCKED = "connection_blocked", "Connection needs you"
         RECOVERED = "recovered", "Recovered"
 

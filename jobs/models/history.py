@@ -45,6 +45,7 @@ class JobEvent(models.Model):
         POLL_FAILED = "poll_failed", "Polling failed"
         POLL_RECOVERED = "poll_recovered", "Polling works again"
         BLOCKED = "blocked", "Blocked"
+        CALLBACK = "callback", "Zoho called"
         REFRESHED = "refreshed", "Refresh asked for"
         CONTRADICTION = "contradiction", "Contradiction"
         RESULT = "result", "Result file"

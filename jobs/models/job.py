@@ -59,6 +59,7 @@ LIST_FIELDS = (
     "total_count",
     "skip_ratio",
     "poll_state",
+    "found_by",
     "tracked_at",
     "last_changed_at",
     "ended_at",
@@ -171,6 +172,13 @@ class BulkWriteJob(CountsMixin):
                   done, blocked -> active  by "Refresh now"
     """
 
+    class FoundBy(models.TextChoices):
+        """How the id got here."""
+
+        PERSON = "person", "Registered on the page"
+        COMMAND = "command", "Registered by command"
+        CALLBACK = "callback", "Found by callback"
+
     class PollState(models.TextChoices):
         ACTIVE = "active", "Watching"
         DONE = "done", "Done"
@@ -188,6 +196,12 @@ class BulkWriteJob(CountsMixin):
     )
     # What is pinned keeps its result file whatever its age.
     pinned = models.BooleanField(default=False)
+    found_by = models.CharField(
+        max_length=10,
+        choices=FoundBy.choices,
+        default=FoundBy.PERSON,
+        db_default=FoundBy.PERSON,
+    )
     tracked_at = models.DateTimeField()
     tracked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -229,6 +243,8 @@ class BulkWriteJob(CountsMixin):
     failures = models.PositiveIntegerField(default=0)
     polls_after_end = models.PositiveSmallIntegerField(default=0)
     poll_error = models.JSONField(null=True)
+    # Since when Zoho has refused, or failed for long, to say anything about it: told by an alert.
+    unreadable_since = models.DateTimeField(null=True)
     lease_token = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True)
 

@@ -12,6 +12,7 @@ class Heartbeat(models.Model):
 
     BEAT = "beat"
     WORKER = "worker"
+    LOOKOUT = "lookout"
     # Beat ticks every two seconds; this many without a sign of it is no hiccup.
     MAX_AGE = timedelta(seconds=45)
 

@@ -54,6 +54,8 @@ def save(connection: Connection) -> None:
             raise ValidationError(f"{address[:100]} is no mail address.") from error
     try:
         connection.full_clean()
+        if connection.refresh_token and not (connection.client_id and connection.client_secret):
+            raise ValidationError("A refresh token goes with a client ID and its client secret.")
     except UndecryptableError as error:
         raise ValidationError(f"{error} Or give both secrets anew.") from error
     stored = Connection.objects.filter(pk=connection.pk).first()
@@ -88,7 +90,7 @@ def test(connection: Connection) -> TestResult:
     connections = Connection.objects.filter(pk=connection.pk)
     try:
         tokens = open_tokens(connection)
-        tokens.forget()
+        tokens.forget_refusal()
         tokens.get()
     except ZohoSignInError as error:
         connections.update(

@@ -184,4 +184,5 @@ def _ask(connection: Connection, job_ids: Sequence[str]) -> list[Answer]:
         # The connection itself cannot be used: that needs a person, and no request was made.
         return [Answer(job_ids[0], asked_at, None, ZohoSignInError(str(error)), 0.0)]
     with opened as client:
-        return list(client.job_details_many(job_ids, threads=threads, seconds=BATCH_SECONDS))
+        answers = client.job_details_many(job_ids, threads=threads, seconds=BATCH_SECONDS)
+        return [answer for answer in answers if answer is not None]

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # Zoho names no time to wait with a 429 (no Retry-After is documented).
 DEFAULT_PAUSE = timedelta(seconds=60)
+# A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
+TRY_AGAIN = timedelta(minutes=30)
 
 
 def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) -> Batch:
@@ -255,7 +257,9 @@ def _take_rejection(
 
 
 def _block_connection(batch: Batch, error: ZohoSignInError) -> None:
-    blocked_now = Connection.objects.filter(pk=batch.connection.pk, blocked_at=None).update(
+    connections = Connection.objects.filter(pk=batch.connection.pk)
+    connections.update(resume_at=batch.at + TRY_AGAIN, waiting_for=Connection.Waiting.REPAIR)
+    blocked_now = connections.filter(blocked_at=None).update(
         blocked_at=batch.at, last_error=error_as_json(error)
     )
     if blocked_now:
@@ -342,14 +346,12 @@ def _note_on_connection(batch: Batch, answers: Sequence[Answer]) -> None:
     connection = batch.connection
     if not answers:
         return
-    noted: dict[str, datetime | None] = {
-        "last_polled_at": max(answer.asked_at for answer in answers)
-    }
+    noted: dict[str, object] = {"last_polled_at": max(answer.asked_at for answer in answers)}
     answered = [answer.asked_at for answer in answers if answer.details is not None]
     if answered:
         noted["last_answer_at"] = max(answered)
         if connection.blocked_at is not None:
-            noted["blocked_at"] = noted["last_error"] = None
+            noted |= {"blocked_at": None, "last_error": None, "resume_at": None, "waiting_for": ""}
             batch.tell(
                 Alert.Kind.RECOVERED,
                 "Zoho answers about its jobs again.",

@@ -100,6 +100,9 @@ class BulkWriteClient:
         self._max_details_bytes = max_details_bytes
         self._session = wire.new_session(pool_size)
         self._base = ("", region.api_url + self._path)
+        self._counting = threading.Lock()
+        self._calls = 0
+        self._credits: tuple[float, int | None] = (0.0, None)
 
     def __repr__(self) -> str:
         return f"BulkWriteClient(region={self._region.key!r}, timeout={self._timeout})"
@@ -118,6 +121,25 @@ class BulkWriteClient:
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._session.close()
+
+    @property
+    def calls(self) -> int:
+        """Requests that this client has sent to Zoho's API, each worth one API credit."""
+        return self._calls
+
+    @property
+    def credits_remaining(self) -> int | None:
+        """API credits that the org has left, as the latest answer says.
+
+        Zoho names them (X-API-CREDITS-REMAINING) only once half of the 24 hours' credits are
+        used; None without such an answer.
+        """
+        return self._credits[1]
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether Zoho's API has answered at all, be it with an error."""
+        return self._credits[0] > 0
 
     def job_details(self, job_id: str) -> JobDetails:
         """What Zoho says about the job now. Raises a kind of ZohoError.
@@ -142,13 +164,15 @@ class BulkWriteClient:
             raise still_rejected(error) from error
 
     def job_details_many(
-        self, job_ids: Sequence[str], *, threads: int, seconds: float
-    ) -> Iterator[Answer]:
+        self, job_ids: Sequence[str], *, threads: int, seconds: float, tick: float | None = None
+    ) -> Iterator[Answer | None]:
         """Ask for many jobs with some threads; the answers come as they arrive.
 
-        No further job is asked for once ``seconds`` have passed or Zoho has wanted a sign-in or
-        a pause; jobs not asked for are not yielded. The last answer is there at the latest
-        ``seconds`` and two timeouts after the start.
+        No further job is asked for once ``seconds`` have passed, Zoho has wanted a sign-in or a
+        pause or has refused the whole connection, or the caller closes the iterator; jobs not
+        asked for are not yielded. The last answer is there at the latest ``seconds`` and two
+        timeouts after the start. With ``tick``, None comes whenever no answer has come for so
+        many seconds: the caller's turn to do what must not wait for a slow answer.
         """
         if not job_ids:
             return
@@ -173,7 +197,7 @@ class BulkWriteClient:
                     if job_id is None:
                         return
                     answer = self._answer(job_id)
-                    if isinstance(answer.error, ZohoSignInError | ZohoThrottledError):
+                    if _ends_the_batch(answer.error):
                         stop.set()
                     answers.put(answer)
             except BaseException as exc:  # handed to the caller's thread
@@ -187,7 +211,11 @@ class BulkWriteClient:
             threading.Thread(target=work, name=f"zoho-poll-{number}", daemon=True).start()
         try:
             while workers:
-                item = answers.get()
+                try:
+                    item = answers.get(timeout=tick)
+                except queue.Empty:
+                    yield None
+                    continue
                 if item is None:
                     workers -= 1
                 elif isinstance(item, BaseException):
@@ -224,6 +252,9 @@ class BulkWriteClient:
         return Answer(job_id, asked_at, details, None, time.perf_counter() - started)
 
     def _ask(self, job_id: str, token: str) -> JobDetails:
+        with self._counting:
+            self._calls += 1
+        asked_at = time.monotonic()
         reply = wire.fetch(
             self._session,
             _prepared(self._base_url() + job_id, token),
@@ -231,9 +262,18 @@ class BulkWriteClient:
             max_bytes=self._max_details_bytes,
             proxies=self._proxies,
         )
+        self._note_credits(reply, asked_at)
         if reply.status == 200 and reply.body:
             return _read_details(reply, job_id, token)
         raise _refusal(reply, token)
+
+    def _note_credits(self, reply: wire.Reply, asked_at: float) -> None:
+        # Answers overtake each other; and a gateway's page knows nothing of credits.
+        if reply.status >= 500:
+            return
+        with self._counting:
+            if asked_at >= self._credits[0]:
+                self._credits = asked_at, _credits_of(reply)
 
     def _base_url(self) -> str:
         api_domain, base = self._base
@@ -242,6 +282,21 @@ class BulkWriteClient:
             base = self._region.with_api_domain(api_domain).api_url + self._path
             self._base = (api_domain, base)
         return base
+
+
+def _ends_the_batch(error: ZohoError | None) -> bool:
+    """Whether the next job would be answered in the same way."""
+    if isinstance(error, ZohoSignInError | ZohoThrottledError):
+        return True
+    return isinstance(error, ZohoRejectedError) and error.scope == "connection"
+
+
+def _credits_of(reply: wire.Reply) -> int | None:
+    for name, value in reply.headers.items():
+        if name.lower() == "x-api-credits-remaining":
+            text = value.strip()
+            return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else None
+    return None
 
 
 def _prepared(url: str, token: str) -> requests.PreparedRequest:

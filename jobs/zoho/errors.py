@@ -276,7 +276,7 @@ def from_answer(
 
 
 def _judge_by_status(http_status: int, *, readable: bool) -> tuple[type[ZohoError], str]:
-    if http_status == 401:
+    if http_status == 401 and readable:
         return ZohoSignInError, "Zoho does not accept the sign-in (HTTP 401)."
     if http_status >= 500 or http_status == 408:
         return ZohoUnavailableError, f"Zoho is not available (HTTP {http_status})."

@@ -132,11 +132,18 @@ class AccessTokens:
             return held.token
         return self._renewed(None, rejected=rejected)
 
-    def forget(self) -> None:
-        """Drop the shared token and what is remembered of refusals; the next call asks anew."""
-        self._memo = None
-        for part in ("token", "refusal"):
-            self._store.delete(f"{self._key}:{part}")
+    def forget_refusal(self) -> None:
+        """Drop what is remembered of a refusal that a person may have cured.
+
+        Zoho's throttling is no such refusal: asking before its time is over makes it last longer.
+        """
+        value = self._store.get(f"{self._key}:refusal")
+        if isinstance(value, dict) and value.get("kind") != "throttled":
+            self._store.delete(f"{self._key}:refusal")
+
+    def adopt(self, answer: dict[str, Any]) -> None:
+        """Keep the access token of an answer that came otherwise, as with a grant code."""
+        self._keep(_held_from(answer))
 
     def _renewed(self, old: Held | None, *, rejected: str | None) -> str:
         spare = old.token if old is not None and old.usable(rejected) else None
@@ -203,6 +210,10 @@ class AccessTokens:
         except ZohoError as error:
             self._remember(error)
             raise
+        self._keep(held)
+        return held.token
+
+    def _keep(self, held: Held) -> None:
         value = {
             "token": held.token,
             "renew_at": held.renew_at,
@@ -211,7 +222,6 @@ class AccessTokens:
         }
         self._store.set(f"{self._key}:token", value, max(held.expires_at - time.time(), 1))
         self._memo, self._memo_until = held, time.monotonic() + MEMO_SECONDS
-        return held.token
 
     def _count(self) -> None:
         """Count a request for a token; raise rather than use up what Zoho allows."""
@@ -273,15 +283,19 @@ class AccessTokens:
             timeout=self._timeout,
             proxies=self._proxies,
         )
-        life = lifetime(answer)
-        expires_at = time.time() + life
-        api_domain = answer.get("api_domain")
-        return Held(
-            answer["access_token"],
-            expires_at - min(RENEW_AHEAD, life / 3),
-            expires_at,
-            clean_text(api_domain, 255) if isinstance(api_domain, str) else "",
-        )
+        return _held_from(answer)
+
+
+def _held_from(answer: dict[str, Any]) -> Held:
+    life = lifetime(answer)
+    expires_at = time.time() + life
+    api_domain = answer.get("api_domain")
+    return Held(
+        answer["access_token"],
+        expires_at - min(RENEW_AHEAD, life / 3),
+        expires_at,
+        clean_text(api_domain, 255) if isinstance(api_domain, str) else "",
+    )
 
 
 def _waited_in_vain() -> ZohoUnavailableError:

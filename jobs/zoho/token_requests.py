@@ -6,9 +6,10 @@ revoked refresh token is answered with 200, throttling with 400, its words in an
 
 import contextlib
 import json
+import re
 import string
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -141,6 +142,21 @@ def _number(value: object) -> float | None:
     return None
 
 
+class Grant(NamedTuple):
+    """What a grant code was exchanged for.
+
+    ``scopes`` is empty where Zoho does not name them; ``answer`` is Zoho's whole answer, whose
+    access token is good for as long as ``lifetime`` says.
+    """
+
+    refresh_token: str
+    scopes: frozenset[str]
+    answer: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Grant(scopes={sorted(self.scopes)}, tokens hidden)"
+
+
 def exchange_code(
     region: Region,
     *,
@@ -148,10 +164,10 @@ def exchange_code(
     client_secret: str,
     code: str,
     redirect_uri: str | None = None,
-    session: requests.Session | None = None,
     timeout: float = 20.0,
-) -> str:
-    """The refresh token for a grant code, as a self client or a redirect from Zoho gives it.
+    proxies: dict[str, str] | None = None,
+) -> Grant:
+    """What a grant code is good for, as a self client or a redirect from Zoho gives it.
 
     Raises as ``post_token`` does; a code lives for some minutes and is good for one exchange.
     """
@@ -163,22 +179,27 @@ def exchange_code(
     }
     if redirect_uri:
         form["redirect_uri"] = redirect_uri
-    try:
-        answer = post_token(session or wire.new_session(1), region, form, timeout=timeout)
-    except ZohoSignInError as error:
-        if (error.code or "").lower() != "invalid_code":
-            raise
-        raise ZohoSignInError(
-            "Zoho does not accept this grant code: it has expired, was used before, or belongs "
-            "to another client or data centre.",
-            code=error.code,
-            http_status=error.http_status,
-            resolution="Make a new code and use it within its few minutes.",
-        ) from error
+    with wire.new_session(1) as session:
+        try:
+            answer = post_token(session, region, form, timeout=timeout, proxies=proxies)
+        except ZohoSignInError as error:
+            if (error.code or "").lower() != "invalid_code":
+                raise
+            raise ZohoSignInError(
+                "Zoho does not accept this grant code: it has expired, was used before, or "
+                "belongs to another client or data centre.",
+                code=error.code,
+                http_status=error.http_status,
+                resolution="Make a new code and use it within its few minutes.",
+            ) from error
     refresh_token = answer.get("refresh_token")
     if not isinstance(refresh_token, str) or not refresh_token:
         raise ZohoSignInError(
             "Zoho gave no refresh token for this code.",
             resolution="Ask for the code again with offline access (access_type=offline).",
         )
-    return refresh_token
+    scope = answer.get("scope")
+    scopes = (
+        frozenset(re.split(r"[\s,]+", scope.strip())) if isinstance(scope, str) else frozenset()
+    )
+    return Grant(refresh_token, scopes - {""}, answer)

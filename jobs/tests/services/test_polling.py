@@ -92,7 +92,11 @@ class TestClaims:
         "fields",
         [
             {"paused": True},
-            {"blocked_at": timezone.now()},
+            {
+                "blocked_at": timezone.now(),
+                "resume_at": timezone.now() + timedelta(minutes=30),
+                "waiting_for": "repair",
+            },
             {"resume_at": timezone.now() + timedelta(hours=1)},
         ],
         ids=["paused", "blocked", "throttled"],

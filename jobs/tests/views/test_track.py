@@ -98,7 +98,7 @@ def test_answers_of_create_calls_are_read(alice, connection):
 def test_five_hundred_at_once(alice, connection, django_assert_max_num_queries):
     ids = "\n".join(str(111111000000000000 + number) for number in range(500))
 
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(45):
         response = register(alice, connection, ids)
 
     assert BulkWriteJob.objects.count() == 500

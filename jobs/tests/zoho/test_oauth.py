@@ -296,12 +296,32 @@ def test_no_secret_shows_in_texts(zoho, store):
     assert "canary" not in repr(list(store.values))
 
 
-def test_forgetting_asks_anew(zoho, store):
-    grants(zoho, then=1)
+def test_a_refusal_that_a_person_may_have_cured_can_be_forgotten(zoho, store):
+    zoho.post(TOKEN_URL, json={"error": "invalid_client_secret"})
+    grants(zoho)
     mine = tokens(store)
-    mine.get()
-    mine.forget()
-    assert mine.get() == "1000.token-2"
+    with pytest.raises(ZohoSignInError):
+        mine.get()
+    mine.forget_refusal()
+    assert mine.get() == "1000.token-1"
+
+
+def test_throttling_is_not_forgotten_before_its_time(zoho, store):
+    zoho.post(TOKEN_URL, json=THROTTLED, status=400)
+    grants(zoho)
+    mine = tokens(store)
+    with pytest.raises(ZohoThrottledError):
+        mine.get()
+    mine.forget_refusal()
+    with pytest.raises(ZohoThrottledError):
+        mine.get()
+    assert len(zoho.calls) == 1
+
+
+def test_a_token_that_came_with_a_grant_code_is_used_by_all(zoho, store):
+    tokens(store).adopt(GRANT)
+    assert tokens(store).get() == GRANT["access_token"]
+    assert len(zoho.calls) == 0
 
 
 def test_a_damaged_entry_in_the_store_is_replaced(zoho, store):
@@ -314,7 +334,8 @@ def test_a_damaged_entry_in_the_store_is_replaced(zoho, store):
 def test_a_grant_code_is_exchanged_for_a_refresh_token(zoho):
     zoho.post(TOKEN_URL, json=GRANT | {"refresh_token": "1000.refresh"})
     got = exchange_code(region_for("us"), client_id="i", client_secret="s", code="c")
-    assert got == "1000.refresh"
+    assert got.refresh_token == "1000.refresh"
+    assert "1000." not in repr(got)
     assert parse_qs(zoho.calls[0].request.body)["grant_type"] == ["authorization_code"]
 
 

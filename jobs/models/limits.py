@@ -1,0 +1,49 @@
+"""What is used of what Zoho allows: API credits by the hour, and calls under way."""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import Sum
+
+from jobs.models.connection import Connection
+
+
+class CreditUseQuerySet(models.QuerySet["CreditUse"]):
+    def since(self, at: datetime) -> Self:
+        """Use from the hour of that time on."""
+        return self.filter(hour__gte=at.replace(minute=0, second=0, microsecond=0))
+
+    def calls_in_24_hours(self, now: datetime) -> int:
+        """Calls in the last 24 hours; the first hour counts whole, as nobody kept its minutes."""
+        return self.since(now - timedelta(hours=24)).aggregate(calls=Sum("calls"))["calls"] or 0
+
+
+class CreditUse(models.Model):
+    """Calls of Zoho's API for one connection within one hour (UTC). A call costs one credit."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="credit_use")
+    hour = models.DateTimeField()
+    calls = models.PositiveIntegerField(default=0)
+
+    objects = CreditUseQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "hour"], name="credits_of_hour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls in the hour from {self.hour}"
+
+
+class CallSlot(models.Model):
+    """Calls that one process may have under way for a connection, until a time it has to renew."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="call_slots")
+    token = models.CharField(max_length=32, unique=True)
+    calls = models.PositiveSmallIntegerField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls until {self.until}"

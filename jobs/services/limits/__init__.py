@@ -1,0 +1,1 @@
+"""Staying within what Zoho allows: API credits by the day, and calls at a time."""

@@ -1,0 +1,81 @@
+"""Calls at a time: whoever calls Zoho for a connection first takes slots for its calls.
+
+Zoho limits the simultaneous calls of an org and app (5 in the Free edition, 25 in Ultimate). Polls,
+downloads, checks and tests of all processes share one connection's slots, which are rows of the
+database; those of a process that died end by themselves.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from jobs.models import CallSlot, Connection
+
+# To be renewed well before: `Slot.renew`.
+GOOD_FOR = timedelta(seconds=45)
+
+
+class NoSlotError(Exception):
+    """All calls that the connection allows at a time are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """So many calls that may be under way at a time, until it is released or runs out."""
+
+    token: str
+    calls: int
+
+    def renew(self, good_for: timedelta = GOOD_FOR) -> bool:
+        """Keep the slot for as long again; False where it has run out and been taken."""
+        return bool(
+            CallSlot.objects.filter(token=self.token).update(until=timezone.now() + good_for)
+        )
+
+    def release(self) -> None:
+        CallSlot.objects.filter(token=self.token).delete()
+
+
+def take(
+    connection: Connection, wanted: int, *, spare: int = 0, good_for: timedelta = GOOD_FOR
+) -> Slot:
+    """Slots for `wanted` calls at a time, or as many as are free; at least one.
+
+    `spare` slots are left to others: polling leaves one, so that a download or a person's test
+    need not wait for it. Raises NoSlotError where none is free.
+    """
+    with transaction.atomic():
+        # The row's lock makes one counter of all processes.
+        locked = Connection.objects.select_for_update().only("max_concurrency")
+        most = locked.get(pk=connection.pk).max_concurrency
+        now = timezone.now()
+        slots = CallSlot.objects.filter(connection=connection)
+        # One with an end further off than any is given was made before the clock was set back.
+        slots.exclude(until__gt=now, until__lte=now + timedelta(minutes=10)).delete()
+        taken = slots.aggregate(calls=Sum("calls"))["calls"] or 0
+        calls = min(wanted, most - min(spare, most - 1) - taken)
+        if calls < 1:
+            raise NoSlotError(f"All {most} calls at a time that {connection} allows are under way.")
+        token = uuid.uuid4().hex
+        CallSlot.objects.create(
+            connection=connection, token=token, calls=calls, until=now + good_for
+        )
+    return Slot(token, calls)
+
+
+@contextmanager
+def held(
+    connection: Connection, wanted: int = 1, *, spare: int = 0, good_for: timedelta = GOOD_FOR
+) -> Iterator[Slot]:
+    """A slot for as long as the block runs. Raises NoSlotError."""
+    slot = take(connection, wanted, spare=spare, good_for=good_for)
+    try:
+        yield slot
+    finally:
+        slot.release()
