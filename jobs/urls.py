@@ -4,6 +4,7 @@ from django.urls import path
 
 from jobs.views import (
     alerts,
+    connection_forms,
     connections,
     downloads,
     health,
@@ -47,10 +48,10 @@ urlpatterns = [
     path("alerts/<int:pk>/retry/", alerts.alert_retry, name="alert_retry"),
     path("alerts/test-mail/", alerts.test_mail, name="test_mail"),
     path("connections/", connections.connection_list, name="connections"),
-    path("connections/add/", connections.connection_add, name="connection_add"),
-    path("connections/<int:pk>/", connections.connection_edit, name="connection_edit"),
-    path("connections/<int:pk>/test/", connections.connection_test, name="connection_test"),
-    path("connections/<int:pk>/pause/", connections.connection_pause, name="connection_pause"),
+    path("connections/add/", connection_forms.connection_add, name="connection_add"),
+    path("connections/<int:pk>/edit/", connection_forms.connection_edit, name="connection_edit"),
+    path("connections/<int:pk>/test/", connection_forms.connection_test, name="connection_test"),
+    path("connections/<int:pk>/pause/", connection_forms.connection_pause, name="connection_pause"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

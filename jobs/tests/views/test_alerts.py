@@ -121,7 +121,7 @@ def test_an_alert_for_nobody_says_where_to_name_somebody(viewer):
     page = page_of(viewer)
 
     assert "nobody" in page
-    assert f'<a href="/connections/{connection.pk}/">the connection lonely</a>' in page
+    assert f'<a href="/connections/{connection.pk}/edit/">the connection lonely</a>' in page
 
 
 def test_a_waiting_alert_names_those_who_will_be_told(viewer):

@@ -143,7 +143,7 @@ def test_who_may_not_change_connections_is_shown_no_buttons(viewer):
     assert "/connections/add/" not in page
 
 
-@pytest.mark.parametrize("page", ["add/", "{pk}/"])
+@pytest.mark.parametrize("page", ["add/", "{pk}/edit/"])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_only_staff_may_add_and_change(viewer, page, method):
     connection = us_connection()
@@ -193,7 +193,7 @@ def test_no_data_center_is_chosen_beforehand(admin):
 
 def test_no_page_ever_shows_a_secret(admin):
     connection = us_connection(client_secret=SECRET, refresh_token=TOKEN)
-    address = f"/connections/{connection.pk}/"
+    address = f"/connections/{connection.pk}/edit/"
     answers = [
         admin.get(address),
         admin.get("/connections/"),
@@ -208,7 +208,7 @@ def test_no_page_ever_shows_a_secret(admin):
 
 
 def test_the_secrets_inputs_are_not_filled_by_the_browser(admin):
-    page = text(admin.get(f"/connections/{us_connection().pk}/"))
+    page = text(admin.get(f"/connections/{us_connection().pk}/edit/"))
 
     for name in ("client_secret", "refresh_token"):
         (field,) = [line for line in page.split("<input ")[1:] if f'name="{name}"' in line]
@@ -221,7 +221,7 @@ def test_an_empty_secret_keeps_the_stored_one(admin):
     connection = us_connection(client_secret=SECRET, refresh_token=TOKEN)
 
     admin.post(
-        f"/connections/{connection.pk}/",
+        f"/connections/{connection.pk}/edit/",
         values(client_secret="", refresh_token="new-token", max_concurrency="20"),
     )
 
@@ -243,7 +243,7 @@ def test_a_pasted_secret_loses_the_blanks_around_it_and_may_hold_none(admin):
 def test_secrets_that_no_key_opens_have_to_be_typed_anew(admin, settings):
     connection = us_connection()
     settings.ENCRYPTION_KEYS = ["b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3Q="]
-    address = f"/connections/{connection.pk}/"
+    address = f"/connections/{connection.pk}/edit/"
 
     assert "Stored secrets cannot be read." in text(admin.get(address))
     kept = admin.post(address, values(client_secret=""))
@@ -304,7 +304,7 @@ def test_a_name_is_taken_once(admin):
 def test_the_heading_of_a_refused_change_keeps_the_stored_name(admin):
     connection = us_connection()
 
-    page = text(admin.post(f"/connections/{connection.pk}/", values(name="<i>bad")))
+    page = text(admin.post(f"/connections/{connection.pk}/edit/", values(name="<i>bad")))
 
     assert "<h1>Connection production</h1>" in page
     assert "<i>bad" not in page
@@ -313,7 +313,7 @@ def test_the_heading_of_a_refused_change_keeps_the_stored_name(admin):
 def test_a_change_brings_a_blocked_connection_back(admin):
     connection = us_connection(blocked_at=timezone.now(), last_error={"message": "no"})
 
-    admin.post(f"/connections/{connection.pk}/", values())
+    admin.post(f"/connections/{connection.pk}/edit/", values())
 
     connection.refresh_from_db()
     assert connection.blocked_at is None
@@ -379,7 +379,7 @@ def test_a_data_center_of_zohos_drops_the_addresses(admin, settings):
     connection = make_connection()
 
     admin.post(
-        f"/connections/{connection.pk}/", values(api_url="https://a.example", accounts_url="x")
+        f"/connections/{connection.pk}/edit/", values(api_url="https://a.example", accounts_url="x")
     )
 
     connection.refresh_from_db()
