@@ -10,15 +10,19 @@ from django.db.models import F, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from jobs.models import Connection, CreditUse
+from jobs.models import BulkWriteJob, Connection, CreditUse
 from jobs.zoho.editions import EDITIONS, Edition
 
 # Creating a bulk write job costs 500 credits and watching it to its end about 25, so a tenth is
 # twice what it takes to watch as many jobs as the whole allowance can pay for.
 DEFAULT_SHARE = 0.1
-# From this share of the budget on, and of what Zoho says is left, polls come less often.
+# From this share of the budget on, and of what Zoho says is used, polls come less often.
 STRETCH_FROM = 0.5
+# Of the budget, what polls of jobs that are watched already are spread over; the rest is for
+# what cannot be foreseen: new jobs, downloads, people.
+PLANNED_SHARE = 0.95
 MAX_STRETCH = 100.0
+DAY_SECONDS = 86_400
 # What Zoho said of the org's credits is believed for so long.
 REMAINING_GOOD_FOR = timedelta(hours=1)
 # Of the org's allowance, left to its other integrations.
@@ -59,12 +63,14 @@ def spend(connection: Connection, calls: int) -> None:
 class Credits:
     """How a connection's credits stand: `used` of `budget` within 24 hours.
 
-    `remaining` is what Zoho says the whole org has left of `allowance`; None where it says
-    nothing, which means that less than half is used.
+    `demand` is what the jobs watched now take in 24 hours if nothing happens to them and they are
+    asked at their longest interval. `remaining` is what Zoho says the whole org has left of
+    `allowance`; None where it says nothing, which means that less than half is used.
     """
 
     used: int
     budget: int
+    demand: int
     allowance: int
     remaining: int | None
 
@@ -77,11 +83,16 @@ class Credits:
 
     @property
     def stretch(self) -> float:
-        """By how much the time between two polls is stretched: 1 while there is plenty."""
+        """By how much the time between two polls is stretched: 1 while there is plenty.
+
+        Spread evenly over the day where the jobs need more than the budget, and all the more the
+        less is left.
+        """
         shares = [self.used / self.budget]
         if self.remaining is not None:
             shares.append(1 - min(self.remaining / self.allowance, 1.0))
-        return max(_stretch(share) for share in shares)
+        spread = self.demand / (self.budget * PLANNED_SHARE)
+        return min(max(1.0, spread, *map(_stretch, shares)), MAX_STRETCH)
 
 
 def _stretch(used_share: float) -> float:
@@ -98,4 +109,15 @@ def credits_of(connection: Connection, now: datetime) -> Credits:
     if seen is None or not timedelta() <= now - seen <= REMAINING_GOOD_FOR:
         remaining = None
     used = CreditUse.objects.filter(connection=connection).calls_in_24_hours(now)
-    return Credits(used, budget_of(connection), allowance_of(connection), remaining)
+    return Credits(
+        used, budget_of(connection), demand_of(connection), allowance_of(connection), remaining
+    )
+
+
+def demand_of(connection: Connection, seconds: int | None = None) -> int:
+    """Calls in 24 hours for the jobs watched now, asked every so many seconds.
+
+    Without `seconds` at the connection's longest interval.
+    """
+    watched = BulkWriteJob.objects.filter(connection=connection).active().count()
+    return watched * DAY_SECONDS // (seconds or connection.longest_interval_seconds)

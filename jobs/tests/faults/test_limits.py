@@ -1,0 +1,199 @@
+"""Zoho's limits and its bad days, with real workers; what counts is what Zoho was asked."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Alert, BulkWriteJob, Connection, Result
+from jobs.tests.faults.conftest import track
+
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+# What was under way when an answer came may still arrive.
+UNDER_WAY_SECONDS = 0.7
+
+
+def all_polled(times: int = 1) -> bool:
+    return not BulkWriteJob.objects.filter(polls__lt=times).exists()
+
+
+def asked_at(sandbox, route: str = "details", status: int | None = None) -> list[float]:
+    return [
+        request["at"]
+        for request in sandbox.requests.recent()
+        if request["route"] == route and status in (None, request["status"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("says", "seconds"),
+    [
+        (lambda: "6", 6),
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=7), usegmt=True), 6),
+    ],
+    ids=["seconds", "date"],
+)
+def test_after_429_nothing_is_asked_before_the_time_that_zoho_named(
+    background, sandbox, connect, says: Callable[[], str], seconds: int
+):
+    org = connect(max_concurrency=10, longest_interval_seconds=15)
+    track(org, sandbox.add_jobs(60, kind="running", rows=10, life=3_600))
+    background.start()
+    background.wait_until(all_polled)
+
+    sandbox.add_fault("TOO_MANY_REQUESTS", count=1, headers={"Retry-After": says()})
+    background.wait_until(lambda: asked_at(sandbox, status=429))
+    [refused] = asked_at(sandbox, status=429)
+    background.wait_until(lambda: asked_at(sandbox)[-1] > refused + seconds)
+
+    assert not [
+        at for at in asked_at(sandbox) if refused + UNDER_WAY_SECONDS < at < refused + seconds
+    ]
+    background.wait_until(lambda: all_polled(2))
+    assert not Alert.objects.exists()
+    assert not BulkWriteJob.objects.exclude(poll_error=None).exists()
+
+
+@pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "-5"}])
+def test_a_429_without_a_sensible_time_pauses_the_connection_for_about_a_minute(
+    background, sandbox, connect, header
+):
+    org = connect(max_concurrency=10)
+    other = connect("other", max_concurrency=10)
+    sandbox.add_fault("TOO_MANY_REQUESTS", count=1, headers=header)
+    track(org, sandbox.add_jobs(20, kind="running", rows=10, life=3_600))
+    background.start()
+    background.wait_until(lambda: sandbox.requests.count("details", 429))
+    track(other, sandbox.add_jobs(5, kind="running", rows=10, life=3_600))
+    background.wait_until(lambda: not other.jobs.filter(polls=0).exists())
+    time.sleep(3)
+
+    assert sandbox.requests.count("details", 429) == 1
+    assert not org.jobs.filter(last_changed_at__isnull=False).exists()
+    org.refresh_from_db()
+    assert org.waiting_for == Connection.Waiting.THROTTLED
+    wait = org.resume_at - timezone.now()
+    assert timedelta(seconds=20) < wait < timedelta(seconds=90)
+
+
+def test_no_more_calls_at_a_time_than_the_connection_allows(background, sandbox, connect):
+    """Polls of two processes, downloads and a person's command together."""
+    org = connect(max_concurrency=10)
+    sandbox.set_options(latency=0.1, concurrency_limit=10)
+    ids = sandbox.add_jobs(300, kind="partial", rows=20, life=2.0)
+    track(org, ids)
+    background.start(4)
+    background.wait_until(lambda: BulkWriteJob.objects.exclude(polls=0).exists())
+    command = background.run("poll", ids[-1])
+    background.wait_until(
+        lambda: Result.objects.filter(state=Result.State.ARCHIVED).count() >= 20 and all_polled()
+    )
+
+    assert command.wait(60) == 0
+    assert sandbox.requests.max_in_flight <= 10
+    assert sandbox.requests.count("details", 429) == 0
+    assert sandbox.requests.max_in_flight_per_job == 1
+
+
+def test_when_every_second_request_fails_each_job_gets_through_and_nothing_is_told(
+    background, sandbox, connect
+):
+    org = connect(max_concurrency=20)
+    for kind, chance in [("SERVICE_UNAVAILABLE", 0.3), ("html", 0.1), ("reset", 0.2)]:
+        sandbox.add_fault(kind, route="details", probability=chance)
+    track(org, sandbox.add_jobs(300, kind="imported", rows=10, life=0.5))
+    background.start(4)
+
+    background.wait_until(
+        lambda: not BulkWriteJob.objects.exclude(outcome="imported").exists(), 120
+    )
+
+    good = sandbox.requests.count("details", 200)
+    assert sandbox.requests.count("details") <= 2.6 * good
+    assert not Alert.objects.exists()
+    assert sandbox.requests.max_in_flight_per_job == 1
+
+
+def test_answers_that_drip_do_not_hold_up_the_others(background, sandbox, connect):
+    org = connect(max_concurrency=10)
+    ids = sandbox.add_jobs(105, kind="running", rows=10, life=3_600)
+    for job_id in ids[:5]:
+        sandbox.add_fault("drip_body", route="details", job_id=job_id, seconds=0.5)
+    track(org, ids[5:6])
+    background.start(2, ZOHO_REQUEST_TIMEOUT_SECONDS="15")
+    background.wait_until(all_polled)
+    track(org, [*ids[:5], *ids[6:]])
+    started = timezone.now()
+
+    background.wait_until(
+        lambda: BulkWriteJob.objects.filter(last_changed_at__isnull=False).count() == 100, 12
+    )
+
+    assert timezone.now() - started < timedelta(seconds=12)
+    assert BulkWriteJob.objects.filter(zoho_job_id__in=ids[:5], last_changed_at=None).count() == 5
+
+
+def test_after_an_outage_everything_is_asked_once_and_one_job_was_asked_first(
+    background, sandbox, connect
+):
+    org = connect(max_concurrency=10, longest_interval_seconds=15)
+    track(org, sandbox.add_jobs(200, kind="running", rows=10, life=3_600))
+    background.start()
+    background.wait_until(all_polled)
+    sandbox.refuse(8)
+    background.wait_until(lambda: Connection.objects.filter(failures__gte=2).exists())
+    during = timezone.now()
+    BulkWriteJob.objects.update(next_poll_at=during)
+    sandbox.requests.reset()
+
+    background.wait_until(
+        lambda: not BulkWriteJob.objects.filter(last_polled_at__lte=during).exists()
+    )
+
+    times = asked_at(sandbox)
+    assert times[1] - times[0] > 0.5, "the first waits for its answer to be recorded"
+    assert sandbox.requests.max_in_flight <= 10
+    assert sandbox.requests.max_in_flight_per_job == 1
+    assert not Alert.objects.exists()
+    org.refresh_from_db()
+    assert (org.failures, org.unanswered_since, org.waiting_for) == (0, None, "")
+
+
+def test_the_jobs_of_a_killed_worker_are_polled_within_a_minute(background, sandbox, connect):
+    org = connect(max_concurrency=10)
+    ids = sandbox.add_jobs(50, kind="running", rows=10, life=3_600)
+    track(org, ids[:1])
+    background.start()
+    background.wait_until(all_polled)
+    sandbox.set_options(latency=5.0)
+    track(org, ids[1:])
+    background.wait_until(lambda: BulkWriteJob.objects.filter(lease_until__isnull=False).exists())
+    background.wait_until(lambda: sandbox.requests.in_flight > 5)
+
+    background.kill("worker")
+    killed = time.monotonic()
+    sandbox.set_options(latency=0.0)
+    background.start_worker()
+    background.wait_until(all_polled, 65)
+
+    assert time.monotonic() - killed < 62
+
+
+def test_a_connection_with_thousands_of_jobs_does_not_starve_one_with_five(
+    background, sandbox, connect
+):
+    sandbox.set_options(latency=0.5)
+    large = connect("large", max_concurrency=10)
+    track(large, sandbox.add_jobs(3_000, kind="running", rows=10, life=3_600))
+    background.start(2)
+    background.wait_until(lambda: large.jobs.filter(polls__gt=0).count() > 20)
+    small = connect("small", max_concurrency=10)
+    track(small, sandbox.add_jobs(5, kind="running", rows=10, life=3_600))
+
+    background.wait_until(lambda: not small.jobs.filter(polls=0).exists(), 20)
+
+    assert large.jobs.filter(polls=0).exists()

@@ -1,0 +1,124 @@
+"""Access tokens under fault, with real workers; what counts is what Zoho was asked."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from django.conf import settings as django_settings
+
+from jobs.models import Alert, BulkWriteJob, Connection
+from jobs.tests.faults.conftest import track
+
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+WORKERS = 8
+# So many calls at a time are spread over four processes, the most that poll one connection.
+WIDE = 200
+
+
+def all_polled(times: int = 1) -> bool:
+    return not BulkWriteJob.objects.filter(polls__lt=times).exists()
+
+
+def test_eight_workers_and_tokens_that_die_make_one_renewal(background, sandbox, connect):
+    org = connect(max_concurrency=WIDE, longest_interval_seconds=15)
+    sandbox.set_options(latency=0.05)
+    track(org, sandbox.add_jobs(1_200, kind="running", rows=10, life=3_600))
+    background.start(WORKERS)
+    background.wait_until(all_polled)
+    assert sandbox.accounts.refreshes == 1
+
+    sandbox.invalidate_tokens()
+    rejected = sandbox.requests.count("details", 401)
+    before = BulkWriteJob.objects.order_by("-polls").values_list("polls", flat=True)[0]
+    background.wait_until(lambda: all_polled(before + 1), 90)
+
+    assert sandbox.requests.count("details", 401) > rejected
+    assert sandbox.accounts.refreshes == 2
+    assert not BulkWriteJob.objects.exclude(poll_error=None).exists()
+    assert not Alert.objects.exists()
+
+
+def test_eight_processes_that_begin_without_a_token_ask_for_one(background, sandbox, connect):
+    org = connect(max_concurrency=WIDE)
+    ids = sandbox.add_jobs(WORKERS, kind="running", rows=10, life=3_600)
+    track(org, ids)
+    sandbox.add_fault("delay", route="token", seconds=1.5)
+
+    polls = [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "poll", job_id],
+            cwd=django_settings.BASE_DIR,
+            env=background.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for job_id in ids
+    ]
+    for process in polls:
+        assert process.wait(60) == 0, process.stderr.read()
+        process.stderr.close()
+
+    assert sandbox.requests.count("token") == 1
+    assert all_polled()
+
+
+def test_a_throttled_token_endpoint_is_left_alone_for_the_rest_of_its_window(
+    background, sandbox, connect
+):
+    org = connect(max_concurrency=WIDE)
+    track(org, sandbox.add_jobs(300, kind="running", rows=10, life=3_600))
+    sandbox.add_fault("token_throttled", language="zh")
+    background.start(WORKERS)
+    background.wait_until(lambda: sandbox.requests.count("token"))
+
+    time.sleep(8)
+
+    assert sandbox.requests.count("token") == 1
+    assert sandbox.requests.count("details") == 0
+    org.refresh_from_db()
+    assert org.waiting_for == Connection.Waiting.TOKENS
+    assert not org.is_blocked
+    assert not Alert.objects.exists()
+    assert not BulkWriteJob.objects.exclude(poll_state="active").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "route"),
+    [
+        ("OAUTH_SCOPE_MISMATCH", "details"),
+        ("NO_PERMISSION", "details"),
+        ("AUTHORIZATION_FAILED", "details"),
+        ("invalid_code", "token"),
+        ("invalid_client_secret", "token"),
+    ],
+)
+def test_what_needs_a_person_costs_one_request_and_one_mail_and_goes_on_when_repaired(
+    background, sandbox, connect, fault, route
+):
+    org = connect(max_concurrency=50)
+    track(org, sandbox.add_jobs(200, kind="running", rows=10, life=3_600))
+    sandbox.add_fault(fault, route=route)
+    background.start(4)
+    background.wait_until(lambda: Alert.objects.exists())
+    time.sleep(6)
+
+    assert sandbox.requests.count(route) == 1
+    if route == "details":
+        assert sandbox.accounts.refreshes == 1
+    [alert] = Alert.objects.all()
+    assert alert.kind == Alert.Kind.CONNECTION_BLOCKED
+    org.refresh_from_db()
+    assert org.is_blocked
+    assert org.last_error["resolution"]
+    assert not BulkWriteJob.objects.exclude(poll_state="active").exists()
+
+    sandbox.faults.clear()
+    Connection.objects.update(resume_at=None)
+    background.wait_until(all_polled)
+
+    org.refresh_from_db()
+    assert not org.is_blocked
+    kinds = Alert.objects.order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == [Alert.Kind.CONNECTION_BLOCKED, Alert.Kind.RECOVERED]
