@@ -407,5 +407,13 @@ class Migration(migrations.Migration):
                 fields=("check_of", "position"), name="checked_id_position"
             ),
         ),
+        migrations.AddIndex(
+            model_name="bulkwritejob",
+            index=models.Index(
+                condition=models.Q(("found_by", "callback"), ("state_digest", "")),
+                fields=["connection", "tracked_at"],
+                name="job_unconfirmed",
+            ),
+        ),
         migrations.RunPython(note_blocked_jobs, migrations.RunPython.noop),
     ]

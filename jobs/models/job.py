@@ -83,6 +83,10 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
         """Jobs that some worker is asking Zoho about."""
         return self.filter(lease_until__gt=now)
 
+    def unconfirmed(self) -> Self:
+        """Jobs whose ids came by callback and of which Zoho, when asked, has said nothing yet."""
+        return self.filter(found_by=BulkWriteJob.FoundBy.CALLBACK, state_digest="")
+
     def needing_attention(self) -> Self:
         return self.filter(needs_attention=True)
 
@@ -272,6 +276,12 @@ class BulkWriteJob(CountsMixin):
             ),
             # BulkWriteJobQuerySet.before()
             models.Index(fields=["connection", "created_time"], name="job_before"),
+            # BulkWriteJobQuerySet.unconfirmed(), asked when Zoho calls about an unknown id
+            models.Index(
+                fields=["connection", "tracked_at"],
+                condition=Q(found_by="callback", state_digest=""),
+                name="job_unconfirmed",
+            ),
             # The list's filters and sorts
             models.Index(fields=["outcome", "-id"], name="job_outcome"),
             models.Index(fields=["-id"], condition=Q(needs_attention=True), name="job_attention"),
