@@ -112,7 +112,7 @@ def open_tokens(connection: Connection) -> AccessTokens:
         store=DatabaseTokenStore(),
         key=f"connection-{connection.pk}",
         timeout=settings.ZOHO_REQUEST_TIMEOUT_SECONDS,
-        proxies=_proxies(),
+        proxies=proxies(),
     )
 
 
@@ -124,10 +124,11 @@ def open_client(connection: Connection, *, threads: int = 1) -> BulkWriteClient:
         api_version=connection.api_version,
         pool_size=threads,
         timeout=settings.ZOHO_REQUEST_TIMEOUT_SECONDS,
-        proxies=_proxies(),
+        proxies=proxies(),
     )
 
 
-def _proxies() -> dict[str, str] | None:
+def proxies() -> dict[str, str] | None:
+    """Through which proxy Zoho is reached, as `requests` wants it; None for none."""
     proxy = settings.ZOHO_PROXY_URL
     return {"http": proxy, "https": proxy} if proxy else None

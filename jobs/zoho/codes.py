@@ -89,6 +89,13 @@ CODES: dict[str, KnownCode] = {
         "The client secret does not belong to the client ID.",
         "Copy the client secret again from the Zoho API console of the same data centre.",
     ),
+    "INVALID_REDIRECT_URI": _known(
+        "sign_in",
+        "connection",
+        "The redirect address is not one of those that the client names in the API console.",
+        "Add the redirect address that this connection's sign-in page shows to the client, letter "
+        "for letter.",
+    ),
     # Permission and address
     "NO_PERMISSION": _known(
         "rejected",
