@@ -17,3 +17,5 @@ urlpatterns = [
     path("accounts/password/", accounts.PasswordChange.as_view(), name="password_change"),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "jobs.views.errors.server_error"

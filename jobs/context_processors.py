@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from jobs.services import monitoring
+from jobs.services.monitoring import Health
 
 
 def product(request: HttpRequest) -> dict[str, Any]:
@@ -15,5 +16,14 @@ def product(request: HttpRequest) -> dict[str, Any]:
     return {
         "is_demo": settings.DEMO,
         "mail_folder": settings.EMAIL_FILE_PATH or None,
-        "health": monitoring.check() if user is not None and user.is_authenticated else None,
+        "health": health_of(request) if user is not None and user.is_authenticated else None,
     }
+
+
+def health_of(request: HttpRequest) -> Health:
+    """What is wrong with the monitor, found once for each request."""
+    known: Health | None = getattr(request, "_health", None)
+    if known is None:
+        known = monitoring.check()
+        request._health = known  # type: ignore[attr-defined]  # kept with the request
+    return known

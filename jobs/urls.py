@@ -52,6 +52,7 @@ urlpatterns = [
     path("connections/<int:pk>/edit/", connection_forms.connection_edit, name="connection_edit"),
     path("connections/<int:pk>/test/", connection_forms.connection_test, name="connection_test"),
     path("connections/<int:pk>/pause/", connection_forms.connection_pause, name="connection_pause"),
+    path("banners/", health.banners, name="banners"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

@@ -1,6 +1,6 @@
 """The outbox: what was worth telling, whom it went to, and how that went."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -18,6 +18,13 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             state=Alert.State.PENDING,
             next_attempt_at__lte=now,
         ).order_by("pk")
+
+    def overdue(self, now: datetime, after: timedelta) -> Self:
+        """Alerts that wait for longer than that: trying failed, or nobody tries."""
+        tried = Q(attempts__gt=0) | Q(next_attempt_at__lte=now - timedelta(minutes=1))
+        return self.filter(tried, state=Alert.State.PENDING, created_at__lte=now - after).order_by(
+            "next_attempt_at"
+        )
 
 
 class Alert(models.Model):

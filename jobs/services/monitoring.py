@@ -1,59 +1,157 @@
-"""Whether the product itself works: what a page says about the data it stands on."""
+"""Whether the product itself works: all that keeps it from seeing, or from telling.
 
+Banners, the overview, `/readyz` and the mails of the lookout show what is found here.
+"""
+
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import StrEnum
 
+from django.db import Error
+from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection, Heartbeat
+from jobs.models import Alert, BulkWriteJob, Connection, Heartbeat
+from jobs.services import findings
+from jobs.services.findings import Finding, Watch
 
-# A due job that nobody has asked about for this long means that polling does not keep up.
-LATE_AFTER = timedelta(minutes=2)
+PARTS = (
+    "database",
+    "broker",
+    "beat",
+    "worker",
+    "lookout",
+    "polling",
+    "connections",
+    "mail",
+    "disk",
+)
+
+ALERTS_LOOKED_AT = 100
+
+
+class AgeState(StrEnum):
+    IDLE = "idle"
+    UNANSWERED = "unanswered"
+    FRESH = "fresh"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class DataAge:
+    """How old the data is that a page shows.
+
+    Idle: no job is being watched. Unanswered: watching has begun, no answer came yet. Stale: a
+    job of some connection is overdue; `answered_at` is when that connection was last answered.
+    """
+
+    state: AgeState
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is wrong with the monitor, in words; nothing where all is well."""
+    """What is wrong, the gravest first, and when each part was last seen."""
 
-    last_answer_at: datetime | None
-    beat_seen_at: datetime | None
-    worker_seen_at: datetime | None
-    broken_connections: tuple[Connection, ...]
-    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    age: DataAge
+    last_answer_at: datetime | None = None
+    beat_seen_at: datetime | None = None
+    worker_seen_at: datetime | None = None
+    lookout_seen_at: datetime | None = None
 
     @property
     def is_blind(self) -> bool:
-        return bool(self.problems)
+        return any(finding.is_blind for finding in self.findings)
+
+    @property
+    def parts_that_fail(self) -> set[str]:
+        return {part for finding in self.findings for part in finding.parts}
+
+    @property
+    def banners_digest(self) -> str:
+        """Changes when the banners do."""
+        return _digest(*self.findings)
+
+    @property
+    def age_digest(self) -> str:
+        return _digest(self.age)
 
 
-def check() -> Health:
+def _digest(*what: object) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+
+
+def check(broker_answers: bool | None = None) -> Health:
+    """What is wrong now. Costs two short questions to the database, three where alerts are late.
+
+    Who has just asked the broker says what it answered; otherwise it is asked where a part was
+    not seen lately, without keeping the caller waiting.
+    """
     now = timezone.now()
-    beats = dict(Heartbeat.objects.values_list("part", "seen_at"))
-    connections = list(Connection.objects.all())
-    answers = [c.last_answer_at for c in connections if c.last_answer_at]
+    try:
+        seen = dict(Heartbeat.objects.values_list("part", "seen_at"))
+        watches = _watches(now)
+        late_alerts = _late_alerts(now) if any(watch.has_late_alert for watch in watches) else []
+    except Error:
+        return without_database(broker_answers)
+    found = [
+        *findings.of_parts(seen, broker_answers, now),
+        *findings.of_polling(seen, watches, now),
+        *(finding for watch in watches for finding in findings.of_connection(watch, now)),
+        *findings.of_mail(late_alerts),
+        *findings.of_disk(),
+    ]
     return Health(
-        last_answer_at=max(answers, default=None),
-        beat_seen_at=beats.get(Heartbeat.BEAT),
-        worker_seen_at=beats.get(Heartbeat.WORKER),
-        broken_connections=tuple(c for c in connections if c.is_blocked),
-        problems=tuple(_problems(now, beats)),
+        findings=tuple(sorted(found, key=lambda finding: not finding.is_blind)),
+        age=_age(watches, now),
+        last_answer_at=_last_answer(watches),
+        beat_seen_at=seen.get(Heartbeat.BEAT),
+        worker_seen_at=seen.get(Heartbeat.WORKER),
+        lookout_seen_at=seen.get(Heartbeat.LOOKOUT),
     )
 
 
-def _problems(now: datetime, beats: dict[str, datetime]) -> list[str]:
-    problems = []
-    seen = beats.get(Heartbeat.WORKER)
-    if seen is None or now - seen > Heartbeat.MAX_AGE:
-        problems.append(
-            "Nothing is being polled: the background worker or its schedule is not running."
+def without_database(broker_answers: bool | None = None) -> Health:
+    """What can be said while the database does not answer."""
+    found = [findings.database_down()]
+    if broker_answers is False:
+        found.append(findings.broker_down((), None))
+    return Health(findings=(*found, *findings.of_disk()), age=DataAge(AgeState.STALE))
+
+
+def _watches(now: datetime) -> list[Watch]:
+    active = BulkWriteJob.objects.active().filter(
+        connection=OuterRef("pk"), next_poll_at__isnull=False
+    )
+    next_due = Subquery(active.order_by("next_poll_at").values("next_poll_at")[:1])
+    late = Alert.objects.overdue(now, findings.MAIL_LATE_AFTER).filter(connection=OuterRef("pk"))
+    return [
+        Watch(connection, connection.next_due, connection.has_late_alert)
+        for connection in Connection.objects.annotate(
+            next_due=next_due, has_late_alert=Exists(late)
         )
-    elif (
-        BulkWriteJob.objects.active()
-        .filter(
-            next_poll_at__lte=now - LATE_AFTER,
-            connection__in=Connection.objects.pollable(now),
-        )
-        .exists()
-    ):
-        problems.append("Polling is late: some jobs were due more than two minutes ago.")
-    return problems
+    ]
+
+
+def _late_alerts(now: datetime) -> list[Alert]:
+    return list(Alert.objects.overdue(now, findings.MAIL_LATE_AFTER)[:ALERTS_LOOKED_AT])
+
+
+def _age(watches: Sequence[Watch], now: datetime) -> DataAge:
+    on = [watch for watch in watches if watch.is_on]
+    if not on:
+        return DataAge(AgeState.IDLE)
+    overdue = [watch.connection.last_answer_at for watch in on if watch.is_overdue(now)]
+    if overdue:
+        answers = [at for at in overdue if at is not None]
+        return DataAge(AgeState.STALE, min(answers) if len(answers) == len(overdue) else None)
+    answered_at = _last_answer(on)
+    return DataAge(AgeState.FRESH if answered_at else AgeState.UNANSWERED, answered_at)
+
+
+def _last_answer(watches: Sequence[Watch]) -> datetime | None:
+    answers = (watch.connection.last_answer_at for watch in watches)
+    return max((at for at in answers if at is not None), default=None)

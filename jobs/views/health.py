@@ -1,11 +1,14 @@
-"""Whether the product is alive, for machines that ask."""
+"""Whether the product is alive: for machines that ask, and for pages that are open."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from jobs.context_processors import health_of
 from jobs.services import readiness
+from jobs.views.requests import HtmxHttpRequest
 
 
 @login_not_required
@@ -23,3 +26,22 @@ def readyz(request: HttpRequest) -> JsonResponse:
     checks = readiness.check()
     ok = all(checks.values())
     return JsonResponse({"ok": ok, "checks": checks}, status=200 if ok else 503)
+
+
+# Whose session has expired may be filling in a form: the sign-in page must not take its place.
+@login_not_required
+@require_safe
+@never_cache
+def banners(request: HtmxHttpRequest) -> HttpResponse:
+    """What is new in the banners and in the data's age since what the page shows; 204 if nothing.
+
+    403 for who is signed out.
+    """
+    if not request.user.is_authenticated:
+        return HttpResponse(status=403)
+    health = health_of(request)
+    shown, _, shown_age = request.GET.get("shown", "").partition("-")
+    are_new = shown != health.banners_digest
+    if not are_new and shown_age == health.age_digest:
+        return HttpResponse(status=204)
+    return render(request, "_banners_poll.html", {"are_new": are_new})

@@ -91,6 +91,34 @@
     if (news.length) document.getElementById("announcer").textContent = news.join(" ");
   }
 
+  // A refresh that fails leaves what is shown, and says so.
+  const WHY = { 403: "signed-out", 503: "database" };
+
+  function sayContact(why) {
+    for (const banner of document.querySelectorAll("#no-contact [data-when]")) {
+      const wanted = banner.dataset.when === why;
+      if (wanted && banner.hidden) {
+        document.getElementById("announcer").textContent = banner.textContent.trim();
+      }
+      banner.hidden = !wanted;
+    }
+  }
+
+  document.addEventListener("htmx:responseError", (event) => {
+    const { elt, xhr } = event.detail;
+    if (isPoll(elt) && (xhr.status >= 500 || xhr.status in WHY)) {
+      sayContact(WHY[xhr.status] || "no-answer");
+    }
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      if (isPoll(event.detail.elt)) sayContact("no-answer");
+    });
+  }
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (isPoll(event.detail.elt) && event.detail.successful) sayContact(null);
+  });
+
   function retitle() {
     const title = document.querySelector("[data-page-title]")?.dataset.pageTitle;
     if (title && document.title !== title) document.title = title;

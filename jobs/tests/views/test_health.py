@@ -1,4 +1,4 @@
-"""What machines are told: `/healthz` and `/readyz`."""
+"""What machines are told, `/healthz` and `/readyz`, and open pages: `/banners/`."""
 
 import socket
 import threading
@@ -11,13 +11,25 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from jobs.models import Heartbeat
+from jobs.tests.factories import make_connection
 
 NOBODY = "redis://127.0.0.1:9/0"
+PARTS = (
+    "database",
+    "broker",
+    "beat",
+    "worker",
+    "lookout",
+    "polling",
+    "connections",
+    "mail",
+    "disk",
+)
 
 
 @pytest.fixture
 def all_alive(db, embedded_broker):
-    for part in (Heartbeat.WORKER, Heartbeat.BEAT):
+    for part in (Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT):
         Heartbeat.note(part, timezone.now())
 
 
@@ -34,21 +46,22 @@ def test_readyz_is_200_when_every_part_works(client, all_alive):
     response = client.get("/readyz")
 
     assert response.status_code == 200
-    assert response.json() == {
-        "ok": True,
-        "checks": {"database": True, "broker": True, "worker": True, "beat": True},
-    }
+    assert response.json() == {"ok": True, "checks": dict.fromkeys(PARTS, True)}
     assert "no-store" in response["Cache-Control"]
 
 
-def test_readyz_costs_one_query_and_asks_for_no_session(
+def test_readyz_costs_two_queries_and_asks_for_no_session(
     client, all_alive, django_assert_num_queries
 ):
-    with django_assert_num_queries(1):  # the heartbeats
+    with django_assert_num_queries(2):  # heartbeats, connections
         client.get("/readyz")
 
 
-@pytest.mark.parametrize("part", [Heartbeat.WORKER, Heartbeat.BEAT])
+def failing(response):
+    return {name for name, ok in response.json()["checks"].items() if not ok}
+
+
+@pytest.mark.parametrize("part", [Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT])
 def test_a_part_that_was_not_seen_lately_makes_it_503(client, all_alive, part):
     Heartbeat.note(part, timezone.now() - Heartbeat.MAX_AGE - timedelta(seconds=1))
 
@@ -56,16 +69,21 @@ def test_a_part_that_was_not_seen_lately_makes_it_503(client, all_alive, part):
 
     assert response.status_code == 503
     assert response.json()["ok"] is False
-    assert [name for name, ok in response.json()["checks"].items() if not ok] == [part]
+    assert failing(response) == {part}
 
 
 def test_parts_that_were_never_seen_are_not_ready(client, db, embedded_broker):
-    assert client.get("/readyz").json()["checks"] == {
-        "database": True,
-        "broker": True,
-        "worker": False,
-        "beat": False,
-    }
+    assert failing(client.get("/readyz")) == {"worker", "beat", "lookout"}
+
+
+def test_a_connection_that_needs_a_person_makes_it_503_and_is_not_named(client, all_alive):
+    make_connection(name="geheim", blocked_at=timezone.now(), last_error={"message": "geheim"})
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert failing(response) == {"connections"}
+    assert b"geheim" not in response.content
 
 
 def test_a_dead_broker_makes_it_503_and_tells_no_address(client, all_alive, settings):
@@ -100,12 +118,7 @@ def test_a_dead_database_is_told_and_is_no_error_page(client, embedded_broker, d
         response = client.get("/readyz")
 
     assert response.status_code == 503
-    assert response.json()["checks"] == {
-        "database": False,
-        "broker": True,
-        "worker": False,
-        "beat": False,
-    }
+    assert failing(response) == set(PARTS) - {"broker", "disk"}
     assert b"10.0.0.7" not in response.content
 
 

@@ -113,7 +113,7 @@ def test_it_rests_when_nothing_can_change(alice, connection, state):
         connection.blocked_at = timezone.now()
     connection.save()
 
-    assert "hx-trigger" not in alice.get("/", headers=HTMX).content.decode()
+    assert TRIGGER not in alice.get("/", headers=HTMX).content.decode()
 
 
 def test_a_refresh_brings_the_live_part_and_the_banners_alone(alice, connection):
@@ -151,7 +151,7 @@ def test_a_blind_monitor_says_so(alice, connection):
     make_job(connection)
     Heartbeat.note(Heartbeat.WORKER, timezone.now() - timedelta(hours=1))
 
-    assert "The monitor is blind." in alice.get("/").content.decode()
+    assert "the monitor is blind." in alice.get("/").content.decode()
 
 
 def test_a_broken_connection_leads_to_its_repair(alice, connection):

@@ -1,0 +1,306 @@
+"""What is wrong with the monitor: each rule here, and nowhere else.
+
+`monitoring` asks the questions that these rules judge.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.conf import settings
+
+from jobs.models import Alert, Connection, Heartbeat
+from jobs.services import broker
+
+# A due job that nobody has asked about for this long means that polling does not keep up.
+LATE_AFTER = timedelta(minutes=2)
+# A connection's outage, or a wait that Zoho asked for, is worth a banner after this.
+SILENT_AFTER = timedelta(minutes=5)
+MAIL_LATE_AFTER = timedelta(minutes=10)
+# A share of a large disk is a lot of room, and no reason to worry anybody.
+DISK_SHARE, DISK_SHARE_UP_TO_BYTES = 0.02, 10 * 1024**3
+DISK_LOW_BYTES = 200 * 1024**2
+DISK_FULL_BYTES = 20 * 1024**2
+NOTHING_FITS = "no answer of Zoho and no result file can be stored."
+
+
+class Severity(StrEnum):
+    """Blind: something is not seen, or nobody is told of it. Hindered: seen late, or soon not."""
+
+    BLIND = "blind"
+    HINDERED = "hindered"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    `key` names it for as long as it lasts; `parts` are the entries of `/readyz` that it makes
+    false. `is_told_by_alert`: an alert of the outbox tells its people about it.
+    """
+
+    key: str
+    parts: tuple[str, ...]
+    severity: Severity
+    title: str
+    text: str
+    what_to_do: str
+    since: datetime | None = None
+    connection_id: int | None = None
+    is_told_by_alert: bool = False
+
+    @property
+    def is_blind(self) -> bool:
+        return self.severity == Severity.BLIND
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.is_blind else "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A connection, when the first of its next polls is or was due, whether an alert is late."""
+
+    connection: Connection
+    next_due: datetime | None
+    has_late_alert: bool = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether jobs of it wait for a poll; of a paused or unsigned one nobody expects any."""
+        each = self.connection
+        return not each.paused and each.is_signed_in and self.next_due is not None
+
+    def is_overdue(self, now: datetime) -> bool:
+        return self.next_due is not None and now - self.next_due > LATE_AFTER
+
+
+def of_parts(
+    seen: Mapping[str, datetime], broker_answers: bool | None, now: datetime
+) -> Iterator[Finding]:
+    """Beat, the worker and what both stand on; where one is the cause, it alone is named."""
+    lost = [part for part in (Heartbeat.BEAT, Heartbeat.WORKER) if _is_lost(seen.get(part), now)]
+    if lost and broker_answers is None:
+        broker_answers = broker.last_known()
+    since = min((seen[part] for part in lost if part in seen), default=None)
+    if broker_answers is False:
+        yield broker_down(tuple(lost), since)
+    elif Heartbeat.BEAT in lost:
+        yield Finding(
+            "beat",
+            tuple(lost),
+            Severity.BLIND,
+            "Beat, the schedule, is not running.",
+            "Nothing is being polled and no alert is sent: the monitor is blind.",
+            "Start beat (`manage.py up` and docker-compose.yml both run it); its log says why it "
+            "ended.",
+            since=seen.get(Heartbeat.BEAT),
+        )
+    elif lost:
+        yield Finding(
+            "worker",
+            tuple(lost),
+            Severity.BLIND,
+            "The worker is not running.",
+            "Nothing is being polled and no alert is sent: the monitor is blind.",
+            "Start the worker (`manage.py up` and docker-compose.yml both run it); its log says "
+            "why it ended.",
+            since=since,
+        )
+    if _is_lost(seen.get(Heartbeat.LOOKOUT), now):
+        yield Finding(
+            "lookout",
+            ("lookout",),
+            Severity.HINDERED,
+            "The lookout is not running.",
+            "Nobody would be told by mail if Bulkwatch went blind.",
+            "Start `manage.py lookout` (`manage.py up` and docker-compose.yml both run it).",
+            since=seen.get(Heartbeat.LOOKOUT),
+        )
+
+
+def _is_lost(seen_at: datetime | None, now: datetime) -> bool:
+    # One from the future is from before the clock was set back.
+    return seen_at is None or abs(now - seen_at) > Heartbeat.MAX_AGE
+
+
+def database_down() -> Finding:
+    """What the other rules would say stands in the database, so this is all that is known."""
+    return Finding(
+        "database",
+        ("database", "beat", "worker", "lookout", "polling", "connections", "mail"),
+        Severity.BLIND,
+        "The database does not answer.",
+        "Nothing can be read or stored: the monitor is blind.",
+        "Start the database, or correct DATABASE_URL. Bulkwatch then goes on by itself.",
+    )
+
+
+def broker_down(lost: tuple[str, ...], since: datetime | None) -> Finding:
+    return Finding(
+        "broker",
+        ("broker", *lost),
+        Severity.BLIND,
+        "The broker does not answer.",
+        "The worker gets no work, so nothing is being polled: the monitor is blind.",
+        "Start Redis, or correct REDIS_URL (where `manage.py up` runs, start that anew). "
+        "Bulkwatch then goes on by itself.",
+        since=since,
+    )
+
+
+def of_polling(
+    seen: Mapping[str, datetime], watches: Sequence[Watch], now: datetime
+) -> Iterator[Finding]:
+    if _is_lost(seen.get(Heartbeat.WORKER), now) or _is_lost(seen.get(Heartbeat.BEAT), now):
+        return
+    since = [
+        # What waited until then is asked about from then on.
+        max(watch.next_due, watch.connection.resume_at or watch.next_due)
+        for watch in watches
+        if watch.is_on
+        and watch.next_due is not None
+        # These two have findings of their own, and are tried with one job at a time.
+        and watch.connection.blocked_at is None
+        and watch.connection.unanswered_since is None
+    ]
+    if not since or now - min(since) <= LATE_AFTER:
+        return
+    yield Finding(
+        "polling",
+        ("polling",),
+        Severity.HINDERED,
+        "Polling is late.",
+        "Jobs were due more than two minutes ago and have not been asked about yet.",
+        "After an outage this passes by itself. If it lasts, start more worker processes "
+        "(WORKER_PROCESSES), or allow the connection more calls at a time.",
+        since=min(since),
+    )
+
+
+def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
+    connection = watch.connection
+    if connection.paused or not connection.is_signed_in:
+        return
+    is_told = bool(connection.recipients)
+    error = connection.last_error or {}
+    if connection.blocked_at is not None:
+        yield Finding(
+            f"connection-{connection.pk}-blocked",
+            ("connections",),
+            Severity.BLIND,
+            f"Connection {connection} needs you.",
+            f"Its jobs are not read: {error.get('message') or 'Zoho refuses the sign-in.'}",
+            error.get("resolution") or "Sign in to Zoho again.",
+            since=connection.blocked_at,
+            connection_id=connection.pk,
+            is_told_by_alert=is_told,
+        )
+    elif not watch.is_on:
+        return
+    elif _lasts(connection.unanswered_since, now):
+        yield Finding(
+            f"connection-{connection.pk}-silent",
+            ("connections",),
+            Severity.BLIND,
+            f"Zoho does not answer for {connection}.",
+            f"Its jobs are not read: {error.get('message') or 'no request was answered.'}",
+            "If Zoho itself is up, look at the network and ZOHO_PROXY_URL, and test the "
+            "connection. It is tried again and again by itself.",
+            since=connection.unanswered_since,
+            connection_id=connection.pk,
+            is_told_by_alert=is_told,
+        )
+    elif connection.resume_at is not None and connection.resume_at > now:
+        yield from _waiting(connection, now)
+
+
+def _waiting(connection: Connection, now: datetime) -> Iterator[Finding]:
+    waiting = Connection.Waiting
+    texts = {
+        waiting.CREDITS: (
+            "The API credits that polling may use within 24 hours are used up.",
+            "Give polling more of them, or a longer interval, on the connection's page.",
+        ),
+        waiting.THROTTLED: (
+            "Zoho has asked Bulkwatch to slow down.",
+            "If it goes on, other programs use up the org's limits: allow the connection fewer "
+            "calls at a time.",
+        ),
+        waiting.TOKENS: (
+            "Zoho gives no access tokens for a while: too many were asked for.",
+            "Nobody needs to sign in again. See whether other programs use the same client.",
+        ),
+    }
+    if connection.waiting_for not in texts:
+        return
+    last_heard = connection.last_answer_at or connection.created_at
+    if connection.waiting_for != waiting.CREDITS and not _lasts(last_heard, now):
+        return
+    text, what_to_do = texts[waiting(connection.waiting_for)]
+    yield Finding(
+        f"connection-{connection.pk}-waits",
+        ("connections",),
+        Severity.HINDERED,
+        f"Connection {connection} waits.",
+        f"{text} Its jobs are not read meanwhile; it goes on by itself.",
+        what_to_do,
+        since=connection.last_answer_at,
+        connection_id=connection.pk,
+    )
+
+
+def _lasts(since: datetime | None, now: datetime) -> bool:
+    return since is not None and now - since > SILENT_AFTER
+
+
+def of_mail(late: Sequence[Alert]) -> Iterator[Finding]:
+    if not late:
+        return
+    oldest = min(late, key=lambda alert: alert.created_at)
+    waiting = "One alert waits" if len(late) == 1 else f"{len(late)} alerts wait"
+    error = next((alert.error for alert in late if alert.error), "")
+    yield Finding(
+        "mail",
+        ("mail",),
+        Severity.BLIND,
+        "Alerts cannot be sent.",
+        f"{waiting} to be mailed. {error}".strip(),
+        "Check EMAIL_URL and the mail server; the page of alerts sends a test mail. What waits is "
+        "sent as soon as it can be.",
+        since=oldest.created_at,
+    )
+
+
+def of_disk() -> Iterator[Finding]:
+    try:
+        disk = shutil.disk_usage(settings.DATA_DIR)
+    except OSError:
+        yield Finding(
+            "disk",
+            ("disk",),
+            Severity.BLIND,
+            "The folder of all data cannot be read.",
+            "DATA_DIR is gone, or this user may not read it: nothing can be stored.",
+            "Bring the folder back, or correct DATA_DIR.",
+        )
+        return
+    share = min(disk.total * DISK_SHARE, DISK_SHARE_UP_TO_BYTES)
+    if disk.free >= max(share, DISK_LOW_BYTES):
+        return
+    is_full = disk.free < DISK_FULL_BYTES
+    # Rounded down in steps, so that a banner does not change with every byte.
+    left = f"{disk.free // (10 * 1024**2) * 10:,} MB"
+    yield Finding(
+        "disk",
+        ("disk",),
+        Severity.BLIND if is_full else Severity.HINDERED,
+        "The disk is full." if is_full else "The disk is nearly full.",
+        f"Less than 20 MB are left for DATA_DIR: {NOTHING_FITS}"
+        if is_full
+        else f"About {left} are left for DATA_DIR. When it is full, {NOTHING_FITS}",
+        "Make room, or let RESULT_RETENTION_DAYS delete old result files.",
+    )
