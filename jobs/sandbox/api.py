@@ -75,6 +75,8 @@ def _answer(sandbox: "Sandbox", route: Route, request: Request, faults: list[Fau
         raise ZohoError("AUTHENTICATION_FAILURE")
     if not sandbox.accounts.is_active(request.token):
         raise ZohoError("INVALID_TOKEN")
+    if route.name in ("details", "create") and not sandbox.accounts.may_bulk(request.token):
+        raise ZohoError("OAUTH_SCOPE_MISMATCH")
     return _HANDLERS[route.name](sandbox, route, request, faults)
 
 

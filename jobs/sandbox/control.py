@@ -72,6 +72,8 @@ def _answer(sandbox: "Sandbox", request: Request, order: Any) -> Answer:
         case "POST", "clients":
             sandbox.accounts.add_client(**order)
             return json_answer({"client_id": order["client_id"]}, 201)
+        case "POST", "grants":
+            return json_answer({"code": sandbox.accounts.new_grant(**order)}, 201)
         case "POST", "tokens":
             return json_answer({"access_token": sandbox.issue_token()}, 201)
         case "POST", "tokens", "invalidate":

@@ -58,8 +58,13 @@ def _consent(sandbox: "Sandbox", request: Request) -> Answer:
     if decision in ("accept", "reject"):
         back = {"state": asked["state"]} if "state" in asked else {}
         if decision == "accept":
-            code = sandbox.accounts.new_grant(asked["client_id"])
-            back |= {"code": code, "location": "us", "accounts-server": sandbox.url}
+            scope = sandbox.options["granted_scope"] or asked.get("scope", "")
+            code = sandbox.accounts.new_grant(asked["client_id"], scope, target)
+            back |= {
+                "code": code,
+                "location": sandbox.options["location"],
+                "accounts-server": sandbox.options["accounts_server"] or sandbox.url,
+            }
         else:
             back |= {"error": "access_denied"}
         joint = "&" if parts.query else "?"

@@ -2,14 +2,15 @@
 
 Source: "Access & Refresh Token" and "Token Validity" of Zoho's accounts documentation
 (zoho.com/accounts/protocol/oauth): 10 access tokens per refresh token in 10 minutes, 30 of them
-active at a time, each for an hour.
+active at a time, each for an hour. A code is good once, for the client and the redirect address
+that it was given to.
 """
 
 import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .wire import Answer, json_answer
 
@@ -22,6 +23,7 @@ SAMPLE_CONNECTION = {
     "refresh_token": "1000.5a4d0b0c5a4d0b0c5a4d0b0c5a4d0b0c.0c0b4d5a0c0b4d5a0c0b4d5a0c0b4d5a",
 }
 GRANT_CODE = "sandbox-grant"
+BULK_SCOPES = frozenset({"ZohoCRM.bulk.ALL", "ZohoCRM.bulk.CREATE"})
 WINDOW_SECONDS = 600
 TOKENS_PER_WINDOW = 10
 ACTIVE_TOKENS = 30
@@ -45,6 +47,14 @@ def oauth_error(code: str) -> Answer:
     return json_answer({"error": code})
 
 
+class Grant(NamedTuple):
+    """What a code stands for; a self client's has no redirect address."""
+
+    client_id: str
+    scope: str = SCOPE
+    redirect_uri: str = ""
+
+
 class Accounts:
     """Who may have an access token, and which access tokens are good."""
 
@@ -61,12 +71,14 @@ class Accounts:
             self.issued = self.refreshes = self.refused = 0
             self._secrets: dict[str, str] = {}
             self._refresh_tokens: dict[str, str] = {}
-            self._grants: dict[str, str] = {}
+            self._grants: dict[str, Grant] = {}
+            self._scopes: dict[str, str] = {}
+            self._token_scopes: dict[str, str] = {}
             self._active: dict[str, float] = {}
             self._by_refresh_token: dict[str, deque[str]] = {}
             self._recent: dict[str, deque[float]] = {}
         self.add_client(**SAMPLE_CONNECTION)
-        self._grants[GRANT_CODE] = SAMPLE_CONNECTION["client_id"]
+        self._grants[GRANT_CODE] = Grant(SAMPLE_CONNECTION["client_id"])
 
     def add_client(self, client_id: str, client_secret: str, refresh_token: str) -> None:
         with self._lock:
@@ -76,12 +88,17 @@ class Accounts:
     def knows_client(self, client_id: str) -> bool:
         return client_id in self._secrets
 
-    def new_grant(self, client_id: str) -> str:
+    def new_grant(self, client_id: str, scope: str = SCOPE, redirect_uri: str = "") -> str:
         """Return a code that can be exchanged once."""
         code = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
         with self._lock:
-            self._grants[code] = client_id
+            self._grants[code] = Grant(client_id, scope, redirect_uri)
         return code
+
+    def may_bulk(self, token: str) -> bool:
+        """Whether an access token was granted a scope for bulk jobs."""
+        scope = self._token_scopes.get(token, SCOPE)
+        return not BULK_SCOPES.isdisjoint(scope.replace(",", " ").split())
 
     def is_active(self, token: str) -> bool:
         expires = self._active.get(token)
@@ -134,11 +151,15 @@ class Accounts:
         return json_answer(self._grant(refresh_token, api_domain))
 
     def _redeem(self, form: dict[str, str], api_domain: str) -> Answer:
-        if self._grants.get(form.get("code", "")) != form["client_id"]:
+        grant = self._grants.get(form.get("code", ""))
+        if grant is None or grant.client_id != form["client_id"]:
             return oauth_error("invalid_code")
+        if grant.redirect_uri != form.get("redirect_uri", ""):
+            return oauth_error("invalid_redirect_uri")
         del self._grants[form["code"]]
         refresh_token = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
         self._refresh_tokens[refresh_token] = form["client_id"]
+        self._scopes[refresh_token] = grant.scope
         return json_answer(
             self._grant(refresh_token, api_domain) | {"refresh_token": refresh_token}
         )
@@ -146,7 +167,7 @@ class Accounts:
     def _grant(self, refresh_token: str, api_domain: str) -> dict[str, Any]:
         return {
             "access_token": self._issue(refresh_token),
-            "scope": SCOPE,
+            "scope": self._scopes.get(refresh_token, SCOPE),
             "api_domain": api_domain,
             "token_type": "Bearer",
             "expires_in": int(self.token_lifetime),
@@ -156,9 +177,12 @@ class Accounts:
         token = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
         active = self._by_refresh_token.setdefault(refresh_token, deque())
         if len(active) >= ACTIVE_TOKENS:
-            self._active.pop(active.popleft(), None)
+            oldest = active.popleft()
+            self._active.pop(oldest, None)
+            self._token_scopes.pop(oldest, None)
         active.append(token)
         self._active[token] = self.clock() + self.token_lifetime
+        self._token_scopes[token] = self._scopes.get(refresh_token, SCOPE)
         self.issued += 1
         return token
 

@@ -32,6 +32,11 @@ OPTIONS: dict[str, Any] = {
     "credit_allowance": None,
     # download_url with scheme and host, as in the SDKs' samples.
     "absolute_download_url": False,
+    # Where the browser comes back from after consent; "" for this sandbox.
+    "location": "us",
+    "accounts_server": "",
+    # The scope that consent gives; "" for the one that was asked for.
+    "granted_scope": "",
 }
 
 

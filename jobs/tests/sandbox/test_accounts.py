@@ -114,7 +114,36 @@ def test_the_browser_comes_back_from_the_consent_page_with_a_code(sandbox):
     assert location.startswith("http://127.0.0.1:8000/connections/callback/?state=s%26t&code=")
     code = re.search(r"code=([^&]+)", location).group(1)
     form = REFRESH | {"grant_type": "authorization_code", "code": code}
-    assert "refresh_token" in ask(sandbox, form).json()
+    assert ask(sandbox, form).json() == {"error": "invalid_redirect_uri"}
+    form["redirect_uri"] = "http://127.0.0.1:8000/connections/callback/"
+    granted = ask(sandbox, form).json()
+    assert granted["scope"] == "ZohoCRM.bulk.ALL"
+    assert "refresh_token" in granted
+
+
+def test_consent_can_be_given_for_another_scope_and_in_another_data_center(sandbox, client):
+    sandbox.set_options(
+        granted_scope="ZohoCRM.modules.ALL",
+        location="eu",
+        accounts_server="https://accounts.zoho.eu",
+    )
+    location = consent(sandbox, "/accept").headers["Location"]
+    assert location.endswith("&location=eu&accounts-server=https%3A%2F%2Faccounts.zoho.eu")
+
+    code = re.search(r"code=([^&]+)", location).group(1)
+    form = REFRESH | {"grant_type": "authorization_code", "code": code}
+    form["redirect_uri"] = "http://127.0.0.1:8000/connections/callback/"
+    client.token = ask(sandbox, form).json()["access_token"]
+    refused = client.details("111111000000541958")
+    assert (refused.status_code, refused.json()["code"]) == (401, "OAUTH_SCOPE_MISMATCH")
+
+
+def test_a_self_client_makes_codes(sandbox):
+    order = {"client_id": SAMPLE_CONNECTION["client_id"], "scope": "ZohoCRM.bulk.CREATE"}
+    made = requests.post(f"{sandbox.url}/__sandbox__/grants", json=order, timeout=5).json()
+
+    form = REFRESH | {"grant_type": "authorization_code", "code": made["code"]}
+    assert ask(sandbox, form).json()["scope"] == "ZohoCRM.bulk.CREATE"
 
 
 def test_a_refused_consent_and_a_foreign_redirect(sandbox):
