@@ -1,4 +1,4 @@
-"""The form of a connection, which takes secrets and never gives them back."""
+"""The forms of a connection. They take secrets and never give them back."""
 
 from typing import Any, cast
 
@@ -9,73 +9,40 @@ from django.core.validators import validate_email
 
 from jobs.models import Connection, UndecryptableError, split_addresses
 from jobs.services import connecting
+from jobs.services.limits import credits
+from jobs.services.signing_in import Client
+from jobs.zoho.regions import DATA_CENTERS
 
-SECRETS = ("client_secret", "refresh_token")
+SECRETS = ("client_secret", "grant_code", "refresh_token")
 ADDRESSES = {"api_url": "API", "accounts_url": "accounts", "download_url": "download"}
 API_VERSIONS = ("v8", "v7", "v6", "v5", "v4", "v3", "v2.1", "v2")
 
 
-def _secret_field(label: str, help_text: str) -> forms.CharField:
-    # A password input never renders its value, so no answer of ours can hold a secret.
-    return forms.CharField(
-        label=label,
-        required=False,
-        max_length=1000,
-        help_text=help_text,
-        widget=forms.PasswordInput(
-            render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}
-        ),
-    )
-
-
 class ConnectionForm(forms.ModelForm):
-    """Add or change a connection. An empty secret keeps the one that is stored."""
-
-    client_secret = _secret_field("Client secret", "From the tab “Client Secret”.")
-    refresh_token = _secret_field(
-        "Refresh token", "Not the code of the self client, which lives minutes only."
-    )
-    api_version = forms.ChoiceField(label="API version")
-
-    field_order = [
-        "name",
-        "data_center",
-        "environment",
-        "client_id",
-        "client_secret",
-        "refresh_token",
-        "alert_recipients",
-        "skip_threshold_percent",
-        "stuck_after_minutes",
-        "max_concurrency",
-        "api_version",
-        *ADDRESSES,
-    ]
+    """What adding and changing a connection have in common; nothing of the sign-in."""
 
     class Meta:
         model = Connection
-        # The secrets are not among these: they must neither fill the form nor be emptied by it.
         fields = [
             "name",
             "data_center",
             "environment",
-            "api_version",
-            "api_url",
-            "accounts_url",
-            "download_url",
-            "client_id",
+            *ADDRESSES,
+            "edition",
+            "paid_users",
             "alert_recipients",
-            "skip_threshold_percent",
-            "stuck_after_minutes",
-            "max_concurrency",
         ]
         labels = {
             "data_center": "Data centre",
-            "client_id": "Client ID",
+            "edition": "Edition of Zoho CRM",
+            "paid_users": "Paid users",
             "alert_recipients": "Who is told",
             "skip_threshold_percent": "Skipped rows are bad from (percent)",
             "stuck_after_minutes": "A job is stuck after (minutes)",
             "max_concurrency": "Calls at a time",
+            "daily_credits": "API credits in 24 hours",
+            "longest_interval_seconds": "Longest time between two polls (seconds)",
+            "hook_registers": "Register jobs that Zoho calls about",
             "api_url": "API address",
             "accounts_url": "Accounts address",
             "download_url": "Download address",
@@ -84,54 +51,37 @@ class ConnectionForm(forms.ModelForm):
             "name": "Part of addresses and commands: letters, digits, dots, hyphens and "
             "underscores.",
             "data_center": "The one your Zoho address ends with when you are signed in.",
-            "client_id": "Begins with “1000.”",
+            "edition": "Decides how many calls and API credits Zoho allows.",
+            "paid_users": "The more there are, the more API credits Zoho gives. Empty counts as 1.",
             "alert_recipients": "Mail addresses, one per line. A job can name its own instead.",
             "stuck_after_minutes": "A running job that does not change for so long.",
+            "longest_interval_seconds": "15 to 3600. A job that does not change is asked about "
+            "more and more rarely, but not more rarely than this while there are credits enough.",
+            "hook_registers": "A job that is not registered yet is taken in when Zoho calls the "
+            "connection's callback address about it.",
             "download_url": "The API address, unless said.",
         }
         error_messages = {"name": {"unique": "There is a connection of this name already."}}
         widgets = {
             "alert_recipients": forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
             "name": forms.TextInput(attrs={"autocomplete": "off"}),
-            "client_id": forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_new = self.instance.pk is None
-        self.unreadable_secrets = [] if self.is_new else self._unreadable()
         self._offer_data_centers()
-        versions = dict.fromkeys([*API_VERSIONS, self.instance.api_version])
-        version_field = cast(forms.ChoiceField, self.fields["api_version"])
-        version_field.choices = [(version, version) for version in versions]
-        for name in SECRETS:
-            field = self.fields[name]
-            if self.is_new or name in self.unreadable_secrets:
-                field.required = True
-            else:
-                field.label = f"New {str(field.label).lower()}"
-                field.help_text = "One is stored and never shown. Leave empty to keep it."
-
-    def _unreadable(self) -> list[str]:
-        """The stored secrets that have to be given anew: those that none of our keys opens."""
-        unreadable = []
-        for name in SECRETS:
-            try:
-                value = getattr(self.instance, name)
-            except UndecryptableError:
-                value = ""
-            if not value:
-                unreadable.append(name)
-        return unreadable
 
     def _offer_data_centers(self) -> None:
         field = cast(forms.ChoiceField, self.fields["data_center"])
         allowed = settings.ALLOW_CUSTOM_ZOHO_HOSTS
-        offered = [
-            choice
-            for choice in Connection.DataCenter.choices
-            if allowed or choice[0] != Connection.DataCenter.CUSTOM
-        ]
+        offered = []
+        for key, label in Connection.DataCenter.choices:
+            if key in DATA_CENTERS:
+                unconfirmed = "" if DATA_CENTERS[key].confirmed else ": unconfirmed"
+                offered.append((key, label + unconfirmed))
+            elif allowed:
+                offered.append((key, label))
         # Nothing is chosen beforehand: a wrong data centre is the commonest mistake.
         field.choices = [("", "Choose…"), *offered]
         if self.is_new:
@@ -154,27 +104,12 @@ class ConnectionForm(forms.ModelForm):
             raise ValidationError(wrong)
         return "\n".join(addresses)
 
-    def clean_client_secret(self) -> str:
-        return self._clean_secret("client_secret")
-
-    def clean_refresh_token(self) -> str:
-        return self._clean_secret("refresh_token")
-
-    def _clean_secret(self, name: str) -> str:
-        secret = str(self.cleaned_data[name])
-        if not secret.isprintable() or any(letter.isspace() for letter in secret):
-            raise ValidationError("It holds blanks or line breaks: paste it in one piece.")
-        return secret
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("data_center") != Connection.DataCenter.CUSTOM:
             for name in ADDRESSES:
                 cleaned[name] = ""
                 setattr(self.instance, name, "")
-        for name in SECRETS:
-            if cleaned.get(name):
-                setattr(self.instance, name, cleaned[name])
         return cleaned
 
     def full_clean(self) -> None:
@@ -203,6 +138,167 @@ class ConnectionForm(forms.ModelForm):
             self.add_error(None, error)
             return False
         return True
+
+
+class AddConnectionForm(ConnectionForm):
+    """A connection that nobody has signed in to yet."""
+
+    def store(self) -> bool:
+        most = connecting.calls_allowed(self.instance)
+        self.instance.max_concurrency = most or self.instance.max_concurrency
+        return super().store()
+
+
+class EditConnectionForm(ConnectionForm):
+    """All of a connection but its sign-in, which a move to another place makes worthless."""
+
+    api_version = forms.ChoiceField(label="API version")
+    sign_in_anew = forms.BooleanField(
+        label="Change it, and sign in to Zoho again afterwards", required=False
+    )
+
+    class Meta(ConnectionForm.Meta):
+        fields = [
+            *ConnectionForm.Meta.fields,
+            "skip_threshold_percent",
+            "stuck_after_minutes",
+            "max_concurrency",
+            "daily_credits",
+            "longest_interval_seconds",
+            "api_version",
+            "hook_registers",
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.loses_sign_in = False
+        self.stored = Connection.objects.get(pk=self.instance.pk)
+        versions = dict.fromkeys([*API_VERSIONS, self.stored.api_version])
+        version_field = cast(forms.ChoiceField, self.fields["api_version"])
+        version_field.choices = [(version, version) for version in versions]
+        version_field.help_text = "v7, unless your Zoho wants another."
+        allowance = credits.allowance_of(self.stored)
+        self.fields["daily_credits"].help_text = (
+            f"Polling uses no more. Empty: a tenth of the {allowance:,} that Zoho gives the "
+            "edition and its paid users."
+        )
+        most = connecting.calls_allowed(self.stored)
+        if most is not None:
+            self.fields["max_concurrency"].help_text = (
+                f"At most {most} in the edition {self.stored.get_edition_display()}. Zoho counts "
+                "those of each app by itself."
+            )
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if not self.is_bound or not self.stored.is_signed_in:
+            return
+        self.loses_sign_in = connecting.has_moved(self.stored, self.instance)
+        if self.loses_sign_in and not self.errors and not self.cleaned_data.get("sign_in_anew"):
+            self.add_error(
+                "sign_in_anew",
+                "The connection's sign-in is worth nothing in another data centre, environment "
+                "or at other addresses: it is dropped, and nothing is asked until somebody signs "
+                "in again. Its jobs stay.",
+            )
+
+
+def _secret_field(label: str, help_text: str, **options: Any) -> forms.CharField:
+    # A password input never renders its value, so no answer of ours can hold a secret. With any
+    # other `autocomplete`, browsers fill in the person's own password.
+    return forms.CharField(
+        label=label,
+        required=False,
+        max_length=1000,
+        help_text=help_text,
+        widget=forms.PasswordInput(
+            render_value=False, attrs={"autocomplete": "new-password", "spellcheck": "false"}
+        ),
+        **options,
+    )
+
+
+class SignInForm(forms.Form):
+    """A client of Zoho's API console, and one of three ways to sign in with it.
+
+    `way` is the button that was pressed.
+    """
+
+    CONSENT, GRANT_CODE, REFRESH_TOKEN = "consent", "grant_code", "refresh_token"
+
+    client_id = forms.CharField(
+        label="Client ID",
+        max_length=200,
+        help_text="Begins with “1000.”",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    client_secret = _secret_field("Client secret", "The API console shows it beside the client ID.")
+    grant_code = _secret_field(
+        "Grant code", "From the self client's tab “Generate Code”. It lives some minutes only."
+    )
+    refresh_token = _secret_field("Refresh token", "One that another program was given before.")
+    way = forms.ChoiceField(
+        choices=[
+            (CONSENT, "Connect to Zoho"),
+            (GRANT_CODE, "Use the grant code"),
+            (REFRESH_TOKEN, "Use the refresh token"),
+        ]
+    )
+
+    def __init__(self, *args: Any, connection: Connection, **kwargs: Any) -> None:
+        kwargs.setdefault("initial", {"client_id": connection.client_id})
+        super().__init__(*args, **kwargs)
+        self.connection = connection
+        self.is_unreadable = False
+        try:
+            self._stored_secret = connection.client_secret
+        except UndecryptableError:
+            self._stored_secret, self.is_unreadable = "", True
+        if self._stored_secret:
+            self.fields[
+                "client_secret"
+            ].help_text = "One is stored and never shown. Leave empty to keep it."
+
+    @property
+    def client(self) -> Client:
+        """The client of a valid form, with the stored secret where none was typed."""
+        secret = self.cleaned_data["client_secret"] or self._stored_secret
+        return Client(self.cleaned_data["client_id"], secret)
+
+    def clean_client_id(self) -> str:
+        return _in_one_piece(self.cleaned_data["client_id"])
+
+    def clean_client_secret(self) -> str:
+        secret = _in_one_piece(self.cleaned_data["client_secret"])
+        is_other = self.cleaned_data.get("client_id") != self.connection.client_id
+        if not secret and (is_other or not self._stored_secret):
+            raise ValidationError("Give the secret that belongs to this client ID.")
+        return secret
+
+    def clean_grant_code(self) -> str:
+        return _in_one_piece(self.cleaned_data["grant_code"])
+
+    def clean_refresh_token(self) -> str:
+        return _in_one_piece(self.cleaned_data["refresh_token"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        way = cleaned.get("way")
+        for name in (self.GRANT_CODE, self.REFRESH_TOKEN):
+            if name == way and not cleaned.get(name) and name not in self.errors:
+                self.add_error(name, "Paste it here, then choose the button again.")
+            elif name != way and way and cleaned.get(name):
+                # Enter in a field presses the first button of the form.
+                self.add_error(
+                    name, "This was not used: choose the button below it, or leave it empty."
+                )
+        return cleaned
+
+
+def _in_one_piece(text: str) -> str:
+    if not text.isprintable() or any(letter.isspace() for letter in text):
+        raise ValidationError("It holds blanks or line breaks: paste it in one piece.")
+    return text
 
 
 class PauseForm(forms.Form):

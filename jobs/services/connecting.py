@@ -1,35 +1,63 @@
 """Connections to Zoho orgs: add or change one, test it, bring a blocked one back."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import transaction
 from django.utils import timezone
 
-from jobs.models import Connection, UndecryptableError
-from jobs.services.access import CustomHostsForbiddenError, open_tokens, region_of
-from jobs.services.recording import error_as_json
-from jobs.zoho.errors import ZohoError, ZohoSignInError
-
-SIGN_IN_FIELDS = (
-    "data_center",
-    "environment",
-    "api_url",
-    "accounts_url",
-    "client_id",
-    "client_secret",
-    "refresh_token",
+from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
+from jobs.models.fields import Sealed
+from jobs.services import standing
+from jobs.services.access import (
+    CustomHostsForbiddenError,
+    open_client,
+    open_tokens,
+    region_of,
 )
-STATE_FIELDS = {"blocked_at", "resume_at", "last_error", "last_polled_at", "last_answer_at"}
+from jobs.services.batch import Batch
+from jobs.services.limits import credits, slots
+from jobs.services.standing import Concern
+from jobs.zoho.client import BulkWriteClient
+from jobs.zoho.codes import CODES
+from jobs.zoho.errors import (
+    TokensThrottledError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoThrottledError,
+)
+
+PLACE_FIELDS = ("data_center", "environment", "api_url", "accounts_url", "download_url")
+SECRETS = ("client_secret", "refresh_token")
+SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", *SECRETS)
+# What a connection is like that nothing is known against.
+WELL = {
+    "blocked_at": None,
+    "resume_at": None,
+    "waiting_for": "",
+    "last_error": None,
+    "failures": 0,
+    "unanswered_since": None,
+}
+# What a test asks about where no job is registered: no org has a job of this number.
+NO_JOB = "100000000000000000"
 
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What came of a test: whether Zoho gave an access token, and in words what to do if not."""
+    """What came of a test: whether jobs can be read, and in words what to do if not.
+
+    `is_temporary`: it passes by itself, and nothing was changed; `until` is when, where Zoho has
+    named a time.
+    """
 
     ok: bool
     message: str
     resolution: str = ""
+    is_temporary: bool = False
+    until: datetime | None = None
 
 
 def check_addresses(connection: Connection) -> None:
@@ -40,12 +68,16 @@ def check_addresses(connection: Connection) -> None:
         raise ValidationError(str(error)) from error
 
 
-def save(connection: Connection) -> None:
-    """Store a new or changed connection.
+def prepare(connection: Connection) -> Connection | None:
+    """Make a new or changed connection ready to be stored; the stored one, None if it is new.
 
-    Where it signs in otherwise than before, a blocked or throttled one may be polled again at
-    once; other changes leave its state alone. Raises ValidationError for values that cannot be.
+    One that has moved to other hosts or another org loses the sign-in that it had and was not
+    given anew: no secret is ever sent to another place than it was given for. Raises
+    ValidationError for what cannot be, of a field where it is one's fault.
     """
+    stored = Connection.objects.filter(pk=connection.pk).first()
+    if stored is not None and has_moved(stored, connection):
+        _forget_sign_in(stored, connection)
     check_addresses(connection)
     for address in connection.recipients:
         try:
@@ -57,17 +89,62 @@ def save(connection: Connection) -> None:
         if connection.refresh_token and not (connection.client_id and connection.client_secret):
             raise ValidationError("A refresh token goes with a client ID and its client secret.")
     except UndecryptableError as error:
-        raise ValidationError(f"{error} Or give both secrets anew.") from error
-    stored = Connection.objects.filter(pk=connection.pk).first()
+        raise ValidationError(f"{error} Or sign in to Zoho again.") from error
+    most = calls_allowed(connection)
+    if most is not None and connection.max_concurrency > most:
+        raise ValidationError(
+            {
+                "max_concurrency": f"Zoho allows the edition {connection.get_edition_display()} "
+                f"{most} calls at a time."
+            }
+        )
+    return stored
+
+
+def calls_allowed(connection: Connection) -> int | None:
+    """Calls at a time that Zoho allows the connection's edition; None where Zoho is not asked."""
+    if connection.data_center == Connection.DataCenter.CUSTOM:
+        return None
+    return credits.edition_of(connection).calls_at_a_time
+
+
+def has_moved(stored: Connection, changed: Connection) -> bool:
+    """Whether a change leads to other hosts or another org, where the sign-in is worth nothing."""
+    return any(getattr(stored, name) != getattr(changed, name) for name in PLACE_FIELDS)
+
+
+def save(connection: Connection) -> None:
+    """Store a new or changed connection, see `prepare`; errors likewise.
+
+    Where it signs in otherwise than before, a blocked or throttled one may be polled again at
+    once; other changes leave its state alone.
+    """
+    stored = prepare(connection)
     if stored is None:
         connection.save()
         return
+    if has_moved(stored, connection):
+        SignIn.objects.filter(connection=stored).delete()
     # Workers write the state meanwhile: what was read with the form must not overwrite it.
-    fields = {field.name for field in Connection._meta.concrete_fields} - {"id"} - STATE_FIELDS
+    fields = {field.name for field in Connection._meta.concrete_fields if field.editable}
+    fields = fields - {"id", "paused"} | {"is_sample"}
+    # Somebody may have signed in meanwhile.
+    fields -= {name for name in SECRETS if isinstance(connection.__dict__.get(name), Sealed)}
     if _signs_in_otherwise(stored, connection):
-        connection.blocked_at = connection.resume_at = connection.last_error = None
-        fields |= {"blocked_at", "resume_at", "last_error"}
+        for name, value in WELL.items():
+            setattr(connection, name, value)
+        fields |= set(WELL)
     connection.save(update_fields=fields)
+
+
+def _forget_sign_in(stored: Connection, moved: Connection) -> None:
+    names = ["refresh_token"]
+    if stored.data_center != moved.data_center or stored.accounts_url != moved.accounts_url:
+        names.append("client_secret")
+    for name in names:
+        # One that was given with this change is for the new place.
+        if isinstance(moved.__dict__.get(name), Sealed):
+            setattr(moved, name, "")
 
 
 def _signs_in_otherwise(stored: Connection, changed: Connection) -> bool:
@@ -83,25 +160,72 @@ def set_paused(connection: Connection, paused: bool) -> None:
 
 
 def test(connection: Connection) -> TestResult:
-    """Ask Zoho for an access token with the connection's secrets; no credit is spent on that.
+    """Ask Zoho for an access token where none is held, and for the details of one job.
 
-    A success unblocks the connection, a refusal that needs a person blocks it.
+    The job is the newest one; where none is registered, one that does not exist: that Zoho knows
+    no such job proves as much. Costs one API credit. A success unblocks the connection, a refusal
+    that needs a person blocks it, anything else leaves it as it is.
     """
-    connections = Connection.objects.filter(pk=connection.pk)
+    if not connection.is_signed_in:
+        return TestResult(False, "Nobody has signed in to Zoho for it yet.", "Sign in to Zoho.")
     try:
-        tokens = open_tokens(connection)
-        tokens.forget_refusal()
-        tokens.get()
-    except ZohoSignInError as error:
-        connections.update(
-            blocked_at=connection.blocked_at or timezone.now(), last_error=error_as_json(error)
+        with slots.held(connection), open_client(connection) as client:
+            open_tokens(connection).forget_refusal()
+            try:
+                return _ask(connection, client)
+            finally:
+                credits.spend(connection, client.calls)
+                if client.was_answered:
+                    credits.note_remaining(connection, client.credits_remaining)
+    except slots.NoSlotError:
+        return TestResult(
+            False,
+            "All calls that this connection may make at a time are under way.",
+            "Test it again in a moment.",
+            is_temporary=True,
         )
-        return TestResult(False, str(error), error.resolution)
-    except ZohoError as error:
-        return TestResult(False, str(error), error.resolution)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
         return TestResult(False, str(error))
-    connections.update(blocked_at=None, last_error=None)
-    return TestResult(
-        True, "Zoho accepted the sign-in. Whether a job can be read shows with the first one."
-    )
+
+
+def _ask(connection: Connection, client: BulkWriteClient) -> TestResult:
+    jobs = BulkWriteJob.objects.filter(connection=connection)
+    job_id = jobs.order_by("-pk").values_list("zoho_job_id", flat=True).first()
+    asked_at = timezone.now()
+    try:
+        client.job_details(job_id or NO_JOB)
+    except ZohoError as error:
+        if error.code != "RESOURCE_NOT_FOUND":
+            return _told(connection, error, asked_at)
+    _note(connection, Concern(asked_at=asked_at, answered_at=asked_at))
+    what = f"Asked about job {job_id}." if job_id else "No job is registered yet."
+    if connection.paused:
+        what += " Its jobs are not asked about while it is paused."
+    return TestResult(True, f"Zoho accepts the sign-in and lets bulk write jobs be read. {what}")
+
+
+def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestResult:
+    if standing.needs_person(error):
+        _note(connection, Concern(asked_at=asked_at, refusal=error))
+        return TestResult(False, str(error), error.resolution)
+    if isinstance(error, ZohoThrottledError):
+        return throttled(error)
+    is_temporary = not isinstance(error, ZohoRejectedError)
+    return TestResult(False, str(error), error.resolution, is_temporary=is_temporary)
+
+
+@transaction.atomic
+def _note(connection: Connection, concern: Concern) -> None:
+    """Have the connection stand as if a poll had been answered so."""
+    batch = Batch(connection, timezone.now())
+    standing.note(batch, concern, answered=concern.answered_at is not None)
+    batch.write()
+
+
+def throttled(error: ZohoThrottledError) -> TestResult:
+    """What to say when Zoho asks to slow down, whose words may be in any language."""
+    is_for_tokens = isinstance(error, TokensThrottledError)
+    meaning = CODES["ACCESS DENIED" if is_for_tokens else "TOO_MANY_REQUESTS"].help.meaning
+    said = f" Zoho's words: “{error.message}”" if error.message != meaning else ""
+    until = timezone.now() + timedelta(seconds=error.retry_after) if error.retry_after else None
+    return TestResult(False, meaning + said, error.resolution, is_temporary=True, until=until)

@@ -23,6 +23,8 @@ def load_sample_org(sandbox_url: str, *, user: User | None = None) -> Connection
     connection = Connection.objects.filter(name=SAMPLE_CONNECTION).first() or Connection(
         name=SAMPLE_CONNECTION,
         alert_recipients=SAMPLE_RECIPIENT,
+        edition=Connection.Edition.ENTERPRISE,
+        paid_users=25,
         # Short, so that the sample's stuck job shows within minutes.
         stuck_after_minutes=1,
     )

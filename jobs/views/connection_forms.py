@@ -1,46 +1,78 @@
-"""The forms of a connection: add, change, test, pause."""
+"""The forms of a connection: add, change, sign in to Zoho, test, pause."""
 
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jobs.forms.connections import SECRETS, ConnectionForm, PauseForm
-from jobs.models import Connection
-from jobs.services import connecting
+from jobs.forms.connections import (
+    SECRETS,
+    AddConnectionForm,
+    ConnectionForm,
+    EditConnectionForm,
+    PauseForm,
+    SignInForm,
+)
+from jobs.models import Connection, SignIn, UndecryptableError
+from jobs.services import connecting, signing_in
+from jobs.services.access import CustomHostsForbiddenError, region_of
+from jobs.services.connecting import TestResult
 from jobs.views.access import staff_required
+from jobs.views.requests import HtmxHttpRequest
+from jobs.zoho import consent
+from jobs.zoho.errors import ZohoError, ZohoThrottledError
+from jobs.zoho.regions import CUSTOM, Region
+
+# What a session keeps: a random value that its sign-ins are bound to, and how the last one ended.
+SESSION_SECRET, SESSION_VERDICT = "zoho_sign_in", "zoho_verdict"
+NOT_USABLE = (CustomHostsForbiddenError, UndecryptableError, ValueError)
 
 
 @staff_required
-def connection_add(request: HttpRequest) -> HttpResponse:
-    return _connection_form(request, Connection())
-
-
-@staff_required
-def connection_edit(request: HttpRequest, pk: int) -> HttpResponse:
-    return _connection_form(request, get_object_or_404(Connection, pk=pk))
-
-
 @never_cache
-@sensitive_post_parameters(*SECRETS)
-@sensitive_variables("form")
 @require_http_methods(["GET", "HEAD", "POST"])
-def _connection_form(request: HttpRequest, connection: Connection) -> HttpResponse:
-    is_new = connection.pk is None
-    form = ConnectionForm(request.POST or None, instance=connection)
+def connection_add(request: HttpRequest) -> HttpResponse:
+    form = AddConnectionForm(request.POST or None)
     if request.method == "POST" and form.is_valid() and form.store():
-        messages.success(request, f"{connection.name} was {'added' if is_new else 'changed'}.")
-        if "test" in request.POST:
-            _say_result(request, connection)
-        return redirect("jobs:connections")
+        messages.success(request, f"{form.instance.name} was added. Now sign in to Zoho.")
+        return redirect("jobs:connection_sign_in", form.instance.pk)
+    return _form_page(request, form)
+
+
+@staff_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def connection_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    connection = get_object_or_404(Connection, pk=pk)
+    form = EditConnectionForm(request.POST or None, instance=connection)
+    if request.method == "POST" and form.is_valid() and form.store():
+        messages.success(request, f"{connection.name} was changed.")
+        if form.loses_sign_in:
+            return redirect("jobs:connection_sign_in", connection.pk)
+        return redirect("jobs:connection", connection.pk)
+    return _form_page(request, form, stored=form.stored)
+
+
+def _form_page(
+    request: HttpRequest, form: ConnectionForm, *, stored: Connection | None = None
+) -> HttpResponse:
     context = {
         "form": form,
-        "is_new": is_new,
-        # The form has written what was typed into the instance, the refused name too.
+        # As it is stored: the form has written what was typed into its instance.
+        "stored": stored,
         "custom_label": Connection.DataCenter.CUSTOM.label,
-        "name": "" if is_new else Connection.objects.values_list("name").get(pk=connection.pk)[0],
     }
     # An answer of 422 tells htmx and people alike that nothing was stored.
     status = 422 if form.errors else 200
@@ -48,16 +80,227 @@ def _connection_form(request: HttpRequest, connection: Connection) -> HttpRespon
 
 
 @staff_required
+@never_cache
+@sensitive_post_parameters(*SECRETS)
+@sensitive_variables()
+@require_http_methods(["GET", "HEAD", "POST"])
+def connection_sign_in(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A walk from the API console to a connection that works."""
+    connection = get_object_or_404(Connection, pk=pk)
+    try:
+        region = region_of(connection)
+    except NOT_USABLE as error:
+        messages.error(request, f"{connection.name}: {error}")
+        return redirect("jobs:connection_edit", connection.pk)
+    form = SignInForm(request.POST or None, connection=connection)
+    if request.method == "POST" and form.is_valid():
+        if form.cleaned_data["way"] == SignInForm.CONSENT:
+            return redirect(_begin(request, connection, form))
+        result = _sign_in(connection, form)
+        if result.ok:
+            return _signed_in(request, connection)
+        form.add_error(None, _sentences(result))
+    return _sign_in_page(request, connection, region, form)
+
+
+@sensitive_variables()
+def _begin(request: HtmxHttpRequest, connection: Connection, form: SignInForm) -> str:
+    secret = request.session.setdefault(SESSION_SECRET, secrets.token_urlsafe(32))
+    return signing_in.begin(
+        connection,
+        form.client,
+        user=request.user,
+        session_secret=secret,
+        redirect_uri=_redirect_uri(),
+    )
+
+
+@sensitive_variables()
+def _sign_in(connection: Connection, form: SignInForm) -> TestResult:
+    given = form.cleaned_data
+    try:
+        if given["way"] == SignInForm.GRANT_CODE:
+            signing_in.with_grant_code(connection, form.client, given["grant_code"])
+        else:
+            signing_in.with_refresh_token(connection, form.client, given["refresh_token"])
+    except ZohoError as error:
+        return _refusal(error)
+    return TestResult(True, "")
+
+
+def _refusal(error: ZohoError) -> TestResult:
+    if isinstance(error, ZohoThrottledError):
+        return connecting.throttled(error)
+    return TestResult(False, str(error), error.resolution)
+
+
+def _signed_in(request: HttpRequest, connection: Connection) -> HttpResponse:
+    _say_result(request, Connection.objects.get(pk=connection.pk))
+    return redirect("jobs:connection", connection.pk)
+
+
+def _sign_in_page(
+    request: HttpRequest, connection: Connection, region: Region, form: SignInForm
+) -> HttpResponse:
+    here = request.build_absolute_uri("/").rstrip("/")
+    context = {
+        "connection": connection,
+        "form": form,
+        "is_custom": region.key == CUSTOM,
+        "region": region,
+        "console_url": consent.console_url(region),
+        "scope": consent.SCOPE,
+        "site_url": settings.SITE_URL,
+        "redirect_uri": _redirect_uri(),
+        "is_https": settings.SITE_URL.startswith("https://"),
+        "page_elsewhere": ""
+        if here == settings.SITE_URL
+        else settings.SITE_URL + request.get_full_path(),
+    }
+    status = 422 if form.errors else 200
+    response = render(request, "connections/sign_in.html", context, status=status)
+    # Browsers apply form-action to where a form's answer redirects as well.
+    response._csp_update = {"form-action": [region.accounts_url]}  # type: ignore[attr-defined]
+    return response
+
+
+def _redirect_uri() -> str:
+    return settings.SITE_URL + reverse("jobs:connection_signed_in")
+
+
+@login_not_required  # or the code would go into the address of the sign-in page
+@never_cache
+@require_GET
+@sensitive_variables()
+def connection_signed_in(request: HtmxHttpRequest) -> HttpResponse:
+    """Where Zoho's consent page sends the browser.
+
+    Whatever it brings, the answer is a redirect, so that no page, no Referer and no request of a
+    page's scripts ever names the code.
+    """
+    brought = _take_query(request)
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.path)
+    if not request.user.is_staff:
+        raise PermissionDenied
+    if not brought:
+        context = {"verdict": request.session.pop(SESSION_VERDICT, None)}
+        return render(request, "connections/signed_in.html", context)
+    secret = request.session.get(SESSION_SECRET, "")
+    try:
+        sign_in = signing_in.take(
+            brought.get("state", ""), user=request.user, session_secret=secret
+        )
+    except signing_in.StateRefusedError as refusal:
+        return _not_signed_in(
+            request,
+            None,
+            "This sign-in is not one that was begun here",
+            f"{refusal} Nothing was exchanged with Zoho, and no connection was changed.",
+            "Begin again on the sign-in page of the connection, and come back from Zoho in the "
+            "same browser within 15 minutes.",
+        )
+    return _finish(request, sign_in, brought)
+
+
+def _take_query(request: HttpRequest) -> QueryDict:
+    """The query, taken out of the request: a report of an error shows what is left in there."""
+    brought = request.GET
+    request.GET = QueryDict()
+    for name in ("QUERY_STRING", "RAW_URI", "REQUEST_URI"):
+        request.META.pop(name, None)
+    return brought
+
+
+@sensitive_variables()
+def _finish(request: HttpRequest, sign_in: SignIn, brought: QueryDict) -> HttpResponse:
+    connection = sign_in.connection
+    code = brought.get("code", "")
+    if not code or "error" in brought:
+        return _not_signed_in(request, connection, *_declined(brought.get("error", "")))
+    try:
+        signing_in.finish(
+            sign_in,
+            code,
+            redirect_uri=_redirect_uri(),
+            location=brought.get("location", ""),
+            accounts_server=brought.get("accounts-server", ""),
+        )
+    except signing_in.ElsewhereError as error:
+        return _not_signed_in(
+            request,
+            connection,
+            "You signed in at another data centre",
+            f"Zoho sent you back from {error.place}, but {connection.name} names "
+            f"{connection.get_data_center_display()}. Nothing was exchanged.",
+            "If the other one is right, edit the connection and change its data centre. If not, "
+            "sign out of Zoho in this browser and sign in as a user of this one.",
+        )
+    except ZohoError as error:
+        result = _refusal(error)
+        return _not_signed_in(
+            request, connection, "Zoho did not accept the sign-in", _sentences(result), ""
+        )
+    except NOT_USABLE as error:
+        return _not_signed_in(
+            request, connection, "The connection cannot be used", str(error), "Edit the connection."
+        )
+    return _signed_in(request, connection)
+
+
+def _declined(error: str) -> tuple[str, str, str]:
+    if error == "access_denied":
+        return (
+            "Consent was refused",
+            "On Zoho's page, the access was not allowed. The connection was not changed.",
+            "Sign in again and choose “Accept”, as a user who may import into Zoho CRM.",
+        )
+    known = error if error.isascii() and error.replace("_", "").isalpha() else ""
+    return (
+        "Zoho gave no code",
+        f"Zoho's consent page sent an error{f' ({known[:40]})' if known else ''}. The connection "
+        "was not changed.",
+        "Compare the client, its redirect address and the scope in the API console with what the "
+        "sign-in page shows.",
+    )
+
+
+def _not_signed_in(
+    request: HttpRequest, connection: Connection | None, title: str, text: str, what_to_do: str
+) -> HttpResponse:
+    verdict: Mapping[str, Any] = {
+        "title": title,
+        "text": text,
+        "what_to_do": what_to_do,
+        "connection": connection.pk if connection else None,
+        "name": connection.name if connection else "",
+    }
+    request.session[SESSION_VERDICT] = verdict
+    return redirect("jobs:connection_signed_in")
+
+
+@staff_required
 @require_POST
 def connection_test(request: HttpRequest, pk: int) -> HttpResponse:
-    _say_result(request, get_object_or_404(Connection, pk=pk))
-    return redirect("jobs:connections")
+    connection = get_object_or_404(Connection, pk=pk)
+    _say_result(request, connection)
+    return redirect("jobs:connection", connection.pk)
 
 
 def _say_result(request: HttpRequest, connection: Connection) -> None:
     result = connecting.test(connection)
-    text = f"{connection.name}: {result.message} {result.resolution}".strip()
-    (messages.success if result.ok else messages.error)(request, text)
+    level = messages.ERROR
+    if result.ok or result.is_temporary:
+        level = messages.SUCCESS if result.ok else messages.WARNING
+    messages.add_message(request, level, f"{connection.name}: {_sentences(result)}")
+
+
+def _sentences(result: TestResult) -> str:
+    wait = ""
+    if result.until is not None:
+        local = timezone.localtime(result.until)
+        wait = f"It ends at {local:%H:%M} ({local:%Z}) on {local.day} {local:%b}."
+    return " ".join(filter(None, (result.message, wait, result.resolution)))
 
 
 @staff_required
@@ -68,7 +311,7 @@ def connection_pause(request: HttpRequest, pk: int) -> HttpResponse:
     form = PauseForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Nothing was changed: neither pause nor resume was asked for.")
-        return redirect("jobs:connections")
+        return redirect("jobs:connection", connection.pk)
     paused = form.cleaned_data["paused"]
     connecting.set_paused(connection, paused)
     messages.success(
@@ -77,4 +320,4 @@ def connection_pause(request: HttpRequest, pk: int) -> HttpResponse:
         if paused
         else f"{connection.name} is resumed: its jobs are asked about again.",
     )
-    return redirect("jobs:connections")
+    return redirect("jobs:connection", connection.pk)

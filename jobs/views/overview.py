@@ -79,8 +79,11 @@ def _figures() -> dict[str, Any]:
 
 def _first_steps() -> dict[str, Any]:
     connections = list(Connection.objects.all())
+    working = [each for each in connections if each.is_signed_in and not each.is_blocked]
+    unsigned = [each for each in connections if not each.is_signed_in]
     return {
         "connections": connections,
-        "is_connected": any(not connection.is_blocked for connection in connections),
+        "is_connected": bool(working),
+        "unsigned": unsigned[0] if unsigned and not working else None,
         "recipients": sorted({name for item in connections for name in item.recipients}),
     }

@@ -6,17 +6,25 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection
-from jobs.services import connecting
+from jobs.services import connecting, signing_in
+from jobs.zoho.errors import ZohoError
 
-SECRETS = {"ZOHO_CLIENT_SECRET": "client_secret", "ZOHO_REFRESH_TOKEN": "refresh_token"}
+SECRETS = {
+    "ZOHO_CLIENT_SECRET": "client_secret",
+    "ZOHO_REFRESH_TOKEN": "refresh_token",
+    "ZOHO_GRANT_CODE": "grant_code",
+}
 
 
 class Command(BaseCommand):
     help = (
         "Add a connection to a Zoho org, or change one. The client secret and the refresh token "
-        "come from ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN, or as two lines on standard input."
+        "come from ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN, or as two lines on standard input. "
+        "A self client's grant code in ZOHO_GRANT_CODE, or on the second line with --grant-code, "
+        "takes the place of the refresh token and is exchanged at once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,6 +37,21 @@ class Command(BaseCommand):
             action="store_true",
             help="for a connection there is: read what the environment lacks from standard input",
         )
+        parser.add_argument(
+            "--grant-code",
+            action="store_true",
+            help="what is read in place of a refresh token is a self client's grant code",
+        )
+        parser.add_argument("--edition", choices=Connection.Edition.values)
+        parser.add_argument("--paid-users", type=int, metavar="USERS")
+        parser.add_argument(
+            "--daily-credits",
+            type=int,
+            metavar="CREDITS",
+            help="API credits that polling may use in 24 hours; a tenth of the allowance unless "
+            "said",
+        )
+        parser.add_argument("--longest-interval", type=int, metavar="SECONDS")
         parser.add_argument("--api-version", help="for example v7, the default")
         parser.add_argument("--api-url", help="with --data-center custom")
         parser.add_argument("--accounts-url", help="with --data-center custom")
@@ -42,7 +65,7 @@ class Command(BaseCommand):
         connection = Connection.objects.filter(name=options["name"]).first()
         is_new = connection is None
         connection = connection or Connection(name=options["name"])
-        given = {
+        given: dict[str, Any] = {
             "data_center": options["data_center"],
             "environment": options["environment"],
             "client_id": options["client_id"],
@@ -53,27 +76,62 @@ class Command(BaseCommand):
             "alert_recipients": options["recipients"],
             "skip_threshold_percent": options["skip_threshold"],
             "stuck_after_minutes": options["stuck_after"],
+            "edition": options["edition"],
+            "paid_users": options["paid_users"],
             "max_concurrency": options["max_concurrency"],
-            **self._secrets(is_new or options["new_secrets"]),
+            "daily_credits": options["daily_credits"],
+            "longest_interval_seconds": options["longest_interval"],
+            **self._secrets(
+                are_needed=is_new or options["new_secrets"] or options["grant_code"],
+                by_code=options["grant_code"],
+            ),
         }
+        code = given.pop("grant_code", None)
         for name, value in given.items():
             if value is not None:
                 setattr(connection, name, value)
         if connection.data_center != Connection.DataCenter.CUSTOM:
             connection.api_url = connection.accounts_url = connection.download_url = ""
+        if is_new and options["max_concurrency"] is None:
+            most = connecting.calls_allowed(connection)
+            connection.max_concurrency = most or connection.max_concurrency
+        self._store(connection, code)
+        self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
+
+    @sensitive_variables()
+    def _store(self, connection: Connection, code: str | None) -> None:
+        grant = None
         try:
+            connecting.prepare(connection)
+            if code is not None:
+                client = signing_in.Client(connection.client_id, connection.client_secret)
+                if not (client.client_id and client.client_secret):
+                    raise ValidationError("A grant code goes with a client ID and its secret.")
+                grant = signing_in.exchange(connection, client, code)
+                connection.refresh_token = grant.refresh_token
             connecting.save(connection)
         except ValidationError as error:
             raise CommandError(_as_lines(error), returncode=2) from error
-        self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
+        except ZohoError as error:
+            raise CommandError(f"Nothing was stored. {error} {error.resolution}".strip()) from error
+        if grant is not None:
+            signing_in.keep_access_token(connection, grant)
 
-    def _secrets(self, are_needed: bool) -> dict[str, str]:
+    def _secrets(self, *, are_needed: bool, by_code: bool) -> dict[str, str]:
         given = {
             field: value
             for variable, field in SECRETS.items()
             if (value := os.environ.get(variable, "").strip())
         }
-        missing = [variable for variable, field in SECRETS.items() if field not in given]
+        by_code = by_code or "grant_code" in given
+        wanted = {
+            variable: field
+            for variable, field in SECRETS.items()
+            if field != ("refresh_token" if by_code else "grant_code")
+        }
+        if by_code:
+            given.pop("refresh_token", None)
+        missing = [variable for variable, field in wanted.items() if field not in given]
         if not (missing and are_needed):
             return given
         # Never from arguments: those show in the process list and in the shell's history.

@@ -1,15 +1,20 @@
 """`add_connection` and `rotate_keys`: secrets come in unseen and stay sealed."""
 
 import io
+from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.db import connection as database
+from django.db.models import Model
+from django.utils import timezone
 
-from jobs.models import Connection, SharedToken
+from jobs.models import Connection, EncryptedTextField, SharedToken, SignIn
 from jobs.services import access
 from jobs.tests.commands.running import run
-from jobs.tests.factories import STAND_IN, make_connection
+from jobs.tests.factories import STAND_IN, make_connection, make_user
+from jobs.tests.stand_in import TOKEN_URL
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def nothing_typed(monkeypatch):
     """Standard input is empty, and the environment names no secret."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    for name in ("ZOHO_CLIENT_SECRET", "ZOHO_REFRESH_TOKEN"):
+    for name in ("ZOHO_CLIENT_SECRET", "ZOHO_REFRESH_TOKEN", "ZOHO_GRANT_CODE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,6 +38,23 @@ def columns(*names: str) -> list[tuple[str, ...]]:
     with database.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(names)} FROM jobs_connection ORDER BY id")  # noqa: S608
         return cursor.fetchall()
+
+
+def row_with_secrets(model: type[Model]) -> Model:
+    """A row of a model whose encrypted fields each hold a text of their own."""
+    fields: dict[str, object] = {
+        field.name: f"canary {field.name}"
+        for field in model._meta.fields
+        if isinstance(field, EncryptedTextField)
+    }
+    if model is Connection:
+        return make_connection(**fields)
+    if model is SignIn:
+        fields |= {"connection": make_connection(), "user": make_user("signer")}
+        fields |= {"created_at": timezone.now()}
+    if model is SharedToken:
+        fields |= {"key": "a key", "expires_at": timezone.now() + timedelta(hours=1)}
+    return model.objects.create(**fields)
 
 
 class TestAddConnection:
@@ -83,11 +105,17 @@ class TestAddConnection:
         make_connection(name="one", data_center="us", api_url="", accounts_url="")
         monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "a-new-one")
 
-        ran = run("add_connection", "one", "--max-concurrency", "25", "--stuck-after", "60")
+        ran = run(
+            *("add_connection", "one", "--max-concurrency", "25", "--stuck-after", "60"),
+            *("--edition", "ultimate", "--paid-users", "40", "--daily-credits", "9000"),
+            *("--longest-interval", "900"),
+        )
 
         assert ran.status == 0
         org = Connection.objects.get()
         assert (org.max_concurrency, org.stuck_after_minutes) == (25, 60)
+        assert (org.edition, org.paid_users) == ("ultimate", 40)
+        assert (org.daily_credits, org.longest_interval_seconds) == (9000, 900)
         assert (org.refresh_token, org.client_secret) == ("a-new-one", "canary-client-secret")
         assert (org.data_center, org.client_id) == ("us", "1000.CLIENT")
 
@@ -100,6 +128,9 @@ class TestAddConnection:
             ["one", "--client-id", "x", "--recipients", "nobody"],
             ["one", "--client-id", "x", "--api-version", "7"],
             ["one", "--client-id", "x", "--data-center", "custom"],
+            ["one", "--client-id", "x", "--edition", "free", "--max-concurrency", "6"],
+            ["one", "--client-id", "x", "--daily-credits", "0"],
+            ["one", "--client-id", "x", "--longest-interval", "7200"],
         ],
         ids=" ".join,
     )
@@ -132,6 +163,19 @@ class TestAddConnection:
         org = Connection.objects.get()
         assert (org.api_url, org.accounts_url, org.download_url) == ("", "", "")
 
+    def test_a_new_one_makes_as_many_calls_as_its_edition_allows(self, secrets):
+        run("add_connection", "one", "--client-id", "x", "--edition", "free")
+
+        assert Connection.objects.get().max_concurrency == 5
+
+    def test_another_place_drops_the_sign_in_that_was_not_given_anew(self, zoho):
+        make_connection(name="one")
+
+        assert run("add_connection", "one", "--data-center", "eu").status == 0
+
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token, org.client_id) == ("", "", "1000.CLIENT")
+
     def test_whose_stored_secrets_no_key_opens_says_so_and_takes_new_ones(
         self, settings, monkeypatch
     ):
@@ -146,6 +190,74 @@ class TestAddConnection:
         monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "new-two")
         assert run("add_connection", "one").status == 0
         assert Connection.objects.get().client_secret == "new-one"
+
+
+class TestGrantCode:
+    ARGUMENTS = (
+        *("add_connection", "one", "--client-id", "1000.A", "--data-center", "custom"),
+        *("--api-url", STAND_IN, "--accounts-url", STAND_IN),
+    )
+
+    @pytest.fixture
+    def granted(self, zoho):
+        answer = {"access_token": "canary-access", "refresh_token": "canary-new", "expires_in": 60}
+        zoho.mock.post(TOKEN_URL, json=answer | {"scope": "ZohoCRM.bulk.ALL"})
+        return zoho
+
+    def test_is_exchanged_at_once(self, granted, monkeypatch):
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "canary-secret")
+        monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
+
+        ran = run(*self.ARGUMENTS)
+
+        assert (ran.status, ran.out) == (0, "")
+        assert "canary" not in ran.err
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token) == ("canary-secret", "canary-new")
+        (sent,) = granted.asked(TOKEN_URL)
+        assert "code=canary-code" in sent.body
+        assert access.open_tokens(org).get() == "canary-access"
+        assert len(granted.asked(TOKEN_URL)) == 1
+
+    def test_may_come_from_standard_input(self, granted, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.StringIO("a-secret\na-code\n"))
+
+        assert run(*self.ARGUMENTS, "--grant-code").status == 0
+
+        (sent,) = granted.asked(TOKEN_URL)
+        assert "code=a-code" in sent.body
+        assert Connection.objects.get().refresh_token == "canary-new"
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            ({"error": "invalid_code"}, "does not accept this grant code"),
+            (
+                {"access_token": "x", "refresh_token": "y", "scope": "ZohoCRM.modules.ALL"},
+                "granted the scope ZohoCRM.modules.ALL",
+            ),
+        ],
+    )
+    def test_that_zoho_refuses_stores_nothing(self, zoho, monkeypatch, answer, said):
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "canary-secret")
+        monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
+        zoho.mock.post(TOKEN_URL, json=answer)
+
+        ran = run(*self.ARGUMENTS)
+
+        assert ran.status == 1
+        assert said in ran.err
+        assert "canary" not in ran.err
+        assert not Connection.objects.exists()
+
+    def test_never_takes_a_stored_secret_to_another_host(self, zoho, monkeypatch):
+        make_connection(name="one")
+        monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
+
+        ran = run("add_connection", "one", "--accounts-url", "http://127.0.0.1:10")
+
+        assert ran.status == 2
+        assert zoho.asked() == []
 
 
 class TestRotateKeys:
@@ -165,6 +277,33 @@ class TestRotateKeys:
         settings.ENCRYPTION_KEYS = [new]
         assert {org.refresh_token for org in Connection.objects.all()} == {"canary-refresh-token"}
         assert not set(sum(before, ())) & set(sum(columns("client_secret", "refresh_token"), ()))
+        assert any("a-token" in row.value for row in SharedToken.objects.all())
+
+    def test_no_model_with_a_secret_is_forgotten(self, settings):
+        """Whatever models there are: one row of each with every secret filled."""
+        rows = []
+        for model in apps.get_models():
+            if any(isinstance(field, EncryptedTextField) for field in model._meta.fields):
+                rows.append(row_with_secrets(model))
+        assert {type(row) for row in rows} >= {Connection, SharedToken, SignIn}
+        new = Fernet.generate_key().decode()
+        settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+
+        assert run("rotate_keys").status == 0
+
+        settings.ENCRYPTION_KEYS = [new]
+        for row in rows:
+            row.refresh_from_db()
+            for field in row._meta.fields:
+                if isinstance(field, EncryptedTextField):
+                    assert getattr(row, field.name) == f"canary {field.name}"
+
+    def test_drops_an_access_token_that_no_key_opens(self, settings):
+        row_with_secrets(SharedToken)
+        settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+        make_connection(name="one")
+
+        assert run("rotate_keys").status == 0
         assert not SharedToken.objects.exists()
 
     def test_changes_nothing_where_one_secret_cannot_be_opened(self, settings):

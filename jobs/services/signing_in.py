@@ -1,0 +1,202 @@
+"""Signing a connection in to Zoho: by Zoho's consent page, a grant code, or a refresh token.
+
+However it is done, what the connection has stays in use until Zoho has accepted what is new.
+"""
+
+import copy
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from jobs.models import Connection, SignIn
+from jobs.services.access import open_tokens, proxies, region_of
+from jobs.zoho import consent
+from jobs.zoho.errors import ZohoSignInError, clean_text
+from jobs.zoho.token_requests import Grant, exchange_code
+
+# Waits that another sign-in ends.
+CURED = (Connection.Waiting.REPAIR, Connection.Waiting.TOKENS)
+
+
+class StateRefusedError(Exception):
+    """What Zoho's redirect brought back is not of a sign-in that this session waits for."""
+
+
+class ElsewhereError(Exception):
+    """The browser comes back from another data centre than the connection's; `place` names it."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of Zoho's API console."""
+
+    client_id: str
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"Client({self.client_id!r}, secret hidden)"
+
+
+@sensitive_variables()
+def begin(
+    connection: Connection,
+    client: Client,
+    *,
+    user: User,
+    session_secret: str,
+    redirect_uri: str,
+) -> str:
+    """The address of the consent page to send the browser to.
+
+    `session_secret` is a random value that the user's session keeps. What comes back is good for
+    that session and user alone, once, and for 15 minutes. Errors: `access.region_of`.
+    """
+    region = region_of(connection)
+    now = timezone.now()
+    SignIn.objects.filter(created_at__lte=now - SignIn.GOOD_FOR).delete()
+    state = secrets.token_urlsafe(32)
+    SignIn.objects.create(
+        connection=connection,
+        user=user,
+        state_digest=_digest(state),
+        session_digest=_digest(session_secret),
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+        created_at=now,
+    )
+    return consent.consent_url(
+        region, client_id=client.client_id, redirect_uri=redirect_uri, state=state
+    )
+
+
+@sensitive_variables()
+def take(state: str, *, user: User, session_secret: str) -> SignIn:
+    """The sign-in that a state belongs to, which is used up by that. Raises StateRefusedError."""
+    found = SignIn.objects.select_related("connection").filter(state_digest=_digest(state)).first()
+    if found is None:
+        raise StateRefusedError("It is not known here, or was used before.")
+    if found.user_id != user.pk or not secrets.compare_digest(
+        found.session_digest, _digest(session_secret)
+    ):
+        raise StateRefusedError("It was begun in another browser, or by somebody else.")
+    # Of two requests with the same state, the one that deletes the row may go on.
+    waiting = SignIn.objects.filter(pk=found.pk, created_at__gt=timezone.now() - SignIn.GOOD_FOR)
+    if not waiting.delete()[0]:
+        raise StateRefusedError("It was begun more than 15 minutes ago, or was used before.")
+    return found
+
+
+@sensitive_variables()
+def finish(
+    sign_in: SignIn, code: str, *, redirect_uri: str, location: str = "", accounts_server: str = ""
+) -> Connection:
+    """Exchange the code that came back at the connection's own accounts host and store the rest.
+
+    `location` and `accounts_server` are what Zoho's redirect names. Raises ElsewhereError where
+    they name another data centre, then nothing is exchanged; else as `with_grant_code`.
+    """
+    connection = sign_in.connection
+    place = consent.other_data_center(
+        region_of(connection), location=location, accounts_server=accounts_server
+    )
+    if place:
+        raise ElsewhereError(place)
+    client = Client(sign_in.client_id, sign_in.client_secret)
+    return with_grant_code(connection, client, code, redirect_uri=redirect_uri)
+
+
+@sensitive_variables()
+def with_grant_code(
+    connection: Connection, client: Client, code: str, *, redirect_uri: str | None = None
+) -> Connection:
+    """Sign a stored connection in with a code of a self client or a redirect; the connection anew.
+
+    Raises a kind of ZohoError, where the granted scope does not suffice too; nothing is stored
+    then. Other errors: `access.region_of`.
+    """
+    grant = exchange(connection, client, code, redirect_uri=redirect_uri)
+    stored = _store(connection, client, grant.refresh_token)
+    keep_access_token(stored, grant)
+    return stored
+
+
+@sensitive_variables()
+def exchange(
+    connection: Connection, client: Client, code: str, *, redirect_uri: str | None = None
+) -> Grant:
+    """What a code is good for, at the connection's accounts host; errors as `with_grant_code`."""
+    grant = exchange_code(
+        region_of(connection),
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+        code=code,
+        redirect_uri=redirect_uri,
+        timeout=settings.ZOHO_REQUEST_TIMEOUT_SECONDS,
+        proxies=proxies(),
+    )
+    if not consent.suffices(grant.scopes):
+        granted = clean_text(", ".join(sorted(grant.scopes)), 200)
+        raise ZohoSignInError(
+            f"Zoho granted the scope {granted}, with which nobody can read bulk write jobs.",
+            code="OAUTH_SCOPE_MISMATCH",
+            resolution=f"Sign in again and ask for the scope {consent.SCOPE}. Nothing was stored.",
+        )
+    return grant
+
+
+@sensitive_variables()
+def keep_access_token(connection: Connection, grant: Grant) -> None:
+    """Use the access token that came with a stored grant, for as long as it lives."""
+    open_tokens(connection).adopt(grant.answer)
+
+
+@sensitive_variables()
+def with_refresh_token(connection: Connection, client: Client, refresh_token: str) -> Connection:
+    """Sign a stored connection in with a refresh token that gives an access token now.
+
+    The connection anew. Raises a kind of ZohoError, and nothing is stored then. Other errors:
+    `access.region_of`.
+    """
+    trial = copy.copy(connection)
+    trial.client_id, trial.client_secret = client.client_id, client.client_secret
+    trial.refresh_token = refresh_token
+    tokens = open_tokens(trial)
+    tokens.forget_refusal()
+    tokens.get()
+    return _store(connection, client, refresh_token)
+
+
+@sensitive_variables()
+@transaction.atomic
+def _store(connection: Connection, client: Client, refresh_token: str) -> Connection:
+    connections = Connection.objects.filter(pk=connection.pk)
+    connections.update(
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+        refresh_token=refresh_token,
+    )
+    # Tried at once; that it works, the first answer about a job shows.
+    connections.filter(waiting_for__in=CURED).update(resume_at=None, waiting_for="")
+    connections.exclude(blocked_at=None).update(
+        last_error={
+            "code": None,
+            "http_status": None,
+            "message": "Somebody has signed in to Zoho again. Whether it works is not known yet.",
+            "resolution": "Test the connection.",
+        }
+    )
+    return connections.get()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
