@@ -30,8 +30,7 @@ from jobs.zoho.errors import (
 )
 
 PLACE_FIELDS = ("data_center", "environment", "api_url", "accounts_url", "download_url")
-SECRETS = ("client_secret", "refresh_token")
-SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", *SECRETS)
+SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", "client_secret", "refresh_token")
 # What a connection is like that nothing is known against.
 WELL = {
     "blocked_at": None,
@@ -85,7 +84,7 @@ def prepare(connection: Connection) -> Connection | None:
         except ValidationError as error:
             raise ValidationError(f"{address[:100]} is no mail address.") from error
     try:
-        connection.full_clean()
+        connection.full_clean(exclude=_untouched_secrets(connection))
         if connection.refresh_token and not (connection.client_id and connection.client_secret):
             raise ValidationError("A refresh token goes with a client ID and its client secret.")
     except UndecryptableError as error:
@@ -129,7 +128,7 @@ def save(connection: Connection) -> None:
     fields = {field.name for field in Connection._meta.concrete_fields if field.editable}
     fields = fields - {"id", "paused"} | {"is_sample"}
     # Somebody may have signed in meanwhile.
-    fields -= {name for name in SECRETS if isinstance(connection.__dict__.get(name), Sealed)}
+    fields -= _untouched_secrets(connection)
     if _signs_in_otherwise(stored, connection):
         for name, value in WELL.items():
             setattr(connection, name, value)
@@ -141,10 +140,14 @@ def _forget_sign_in(stored: Connection, moved: Connection) -> None:
     names = ["refresh_token"]
     if stored.data_center != moved.data_center or stored.accounts_url != moved.accounts_url:
         names.append("client_secret")
-    for name in names:
-        # One that was given with this change is for the new place.
-        if isinstance(moved.__dict__.get(name), Sealed):
-            setattr(moved, name, "")
+    # One that was given with this change is for the new place.
+    for name in _untouched_secrets(moved).intersection(names):
+        setattr(moved, name, "")
+
+
+def _untouched_secrets(connection: Connection) -> set[str]:
+    """The fields whose secrets are as they were read from the database."""
+    return {name for name, value in vars(connection).items() if isinstance(value, Sealed)}
 
 
 def _signs_in_otherwise(stored: Connection, changed: Connection) -> bool:

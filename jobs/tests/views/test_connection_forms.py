@@ -1,0 +1,464 @@
+"""The forms of a connection: add, change, pause; who may, and what is refused."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.messages import get_messages
+from django.utils import timezone
+
+from jobs.models import Connection, SignIn
+from jobs.tests.factories import make_connection, make_user
+
+SECRET, TOKEN = "canary-client-secret", "canary-refresh-token"
+
+
+@pytest.fixture
+def admin(client, db):
+    user = User.objects.create_user("admin", password="x", is_staff=True)
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def viewer(client, db):
+    client.force_login(User.objects.create_user("viewer", password="x"))
+    return client
+
+
+def added(**changed):
+    """What the form of a new connection sends."""
+    return {
+        "name": "production",
+        "data_center": "us",
+        "environment": "production",
+        "edition": "standard",
+        "paid_users": "",
+        "alert_recipients": "ops@example.com",
+    } | changed
+
+
+def edited(**changed):
+    """What the form of a stored connection sends."""
+    return (
+        added()
+        | {
+            "api_version": "v7",
+            "skip_threshold_percent": "10",
+            "stuck_after_minutes": "30",
+            "max_concurrency": "10",
+            "daily_credits": "",
+            "longest_interval_seconds": "300",
+            "hook_registers": "on",
+        }
+        | changed
+    )
+
+
+def us_connection(**fields):
+    return make_connection(
+        **{"data_center": "us", "api_url": "", "accounts_url": "", "name": "production"} | fields
+    )
+
+
+def text(response):
+    return response.content.decode()
+
+
+def messages_of(response):
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+@pytest.mark.parametrize("page", ["add/", "{pk}/edit/", "{pk}/sign-in/"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_only_staff_may_add_change_and_sign_in(viewer, page, method):
+    connection = us_connection()
+
+    response = getattr(viewer, method)(f"/connections/{page.format(pk=connection.pk)}", edited())
+
+    assert response.status_code == 403
+    assert "You may not do this" in text(response)
+    assert Connection.objects.count() == 1
+
+
+@pytest.mark.parametrize("verb", ["test", "pause"])
+def test_only_staff_may_test_and_pause(viewer, verb):
+    connection = us_connection()
+
+    response = viewer.post(f"/connections/{connection.pk}/{verb}/", {"paused": "yes"})
+
+    assert response.status_code == 403
+    connection.refresh_from_db()
+    assert connection.paused is False
+
+
+@pytest.mark.parametrize("verb", ["test", "pause"])
+def test_a_link_changes_nothing(admin, verb):
+    assert admin.get(f"/connections/{us_connection().pk}/{verb}/").status_code == 405
+
+
+def test_a_connection_that_is_gone_is_not_found(admin):
+    for page in ("edit", "sign-in", "test", "pause"):
+        assert admin.post(f"/connections/999/{page}/", {}).status_code == 404
+
+
+# --- Add
+
+
+def test_adding_stores_a_connection_that_is_not_signed_in_and_goes_on_to_that(admin):
+    response = admin.post("/connections/add/", added(edition="free", paid_users="3"))
+
+    connection = Connection.objects.get()
+    assert (response.status_code, response["Location"]) == (
+        302,
+        f"/connections/{connection.pk}/sign-in/",
+    )
+    assert not connection.is_signed_in
+    assert (connection.edition, connection.paid_users) == ("free", 3)
+    assert connection.recipients == ["ops@example.com"]
+
+
+@pytest.mark.parametrize(("edition", "calls"), [("free", 5), ("ultimate", 25)])
+def test_a_new_connection_makes_as_many_calls_at_a_time_as_its_edition_allows(
+    admin, edition, calls
+):
+    admin.post("/connections/add/", added(edition=edition))
+
+    assert Connection.objects.get().max_concurrency == calls
+
+
+def test_a_new_connection_needs_a_name_and_a_data_center(admin):
+    response = admin.post("/connections/add/", added(name="", data_center=""))
+
+    assert response.status_code == 422
+    assert set(response.context["form"].errors) == {"name", "data_center"}
+    assert not Connection.objects.exists()
+
+
+def test_all_data_centers_are_offered_and_none_is_chosen_beforehand(admin):
+    page = text(admin.get("/connections/add/"))
+
+    assert '<option value="" selected>Choose…</option>' in page
+    for key in ("us", "eu", "in", "au", "jp", "ca", "cn", "sa"):
+        assert f'<option value="{key}">' in page
+    for key, name in (("uk", "United Kingdom"), ("ae", "United Arab Emirates")):
+        assert f'<option value="{key}">{name} (zoho.{key}): unconfirmed</option>' in page
+
+
+def test_every_recipient_is_checked_and_each_wrong_one_is_named(admin):
+    response = admin.post(
+        "/connections/add/", added(alert_recipients="a@example.com; <b>x</b>\n@nowhere")
+    )
+
+    page = text(response)
+    assert "“&lt;b&gt;x&lt;/b&gt;” is no mail address." in page
+    assert "“@nowhere” is no mail address." in page
+    assert not Connection.objects.exists()
+
+
+def test_recipients_are_stored_once_each(admin):
+    admin.post(
+        "/connections/add/", added(alert_recipients="a@example.com, b@example.com\na@example.com")
+    )
+
+    assert Connection.objects.get().recipients == ["a@example.com", "b@example.com"]
+
+
+def test_a_name_is_taken_once(admin):
+    us_connection()
+
+    response = admin.post("/connections/add/", added())
+
+    assert "There is a connection of this name already." in text(response)
+
+
+# --- Change
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "two words", "Use letters, digits"),
+        ("name", "", "required"),
+        ("skip_threshold_percent", "101", "less than or equal to 100"),
+        ("stuck_after_minutes", "0", "greater than or equal to 1"),
+        ("max_concurrency", "201", "less than or equal to 200"),
+        ("max_concurrency", "11", "Zoho allows the edition Standard 10 calls at a time."),
+        ("api_version", "v1", "not one of the available choices"),
+        ("environment", "moon", "not one of the available choices"),
+        ("edition", "gold", "not one of the available choices"),
+        ("paid_users", "-1", "greater than or equal to 0"),
+        ("daily_credits", "0", "greater than or equal to 1"),
+        ("longest_interval_seconds", "14", "greater than or equal to 15"),
+        ("longest_interval_seconds", "3601", "less than or equal to 3600"),
+    ],
+)
+def test_a_wrong_value_is_told_at_its_field(admin, field, value, said):
+    connection = us_connection()
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(**{field: value}))
+
+    assert response.status_code == 422
+    assert list(response.context["form"].errors) == [field]
+    assert said in text(response)
+    assert f'id="id_{field}_error"' in text(response)
+
+
+def test_more_calls_are_fine_with_an_edition_that_allows_them(admin):
+    connection = us_connection()
+
+    admin.post(
+        f"/connections/{connection.pk}/edit/", edited(max_concurrency="20", edition="enterprise")
+    )
+
+    connection.refresh_from_db()
+    assert connection.max_concurrency == 20
+
+
+def test_a_stand_in_has_no_edition_to_keep_to(admin, settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    connection = make_connection()
+    own = {"api_url": connection.api_url, "accounts_url": connection.accounts_url}
+
+    admin.post(
+        f"/connections/{connection.pk}/edit/",
+        edited(data_center="custom", max_concurrency="150", **own),
+    )
+
+    connection.refresh_from_db()
+    assert connection.max_concurrency == 150
+
+
+def test_the_credits_that_an_empty_field_stands_for_are_said(admin):
+    connection = us_connection(edition="enterprise", paid_users=100)
+
+    page = text(admin.get(f"/connections/{connection.pk}/edit/"))
+
+    assert "a tenth of the 150,000 that Zoho gives" in page
+
+
+def test_limits_are_stored(admin):
+    connection = us_connection()
+    values = edited(daily_credits="7000", longest_interval_seconds="900", api_version="v8")
+    del values["hook_registers"]
+
+    admin.post(f"/connections/{connection.pk}/edit/", values)
+
+    connection.refresh_from_db()
+    assert (connection.daily_credits, connection.longest_interval_seconds) == (7000, 900)
+    assert (connection.api_version, connection.hook_registers) == ("v8", False)
+
+
+def test_the_heading_of_a_refused_change_keeps_the_stored_name(admin):
+    connection = us_connection()
+
+    page = text(admin.post(f"/connections/{connection.pk}/edit/", edited(name="<i>bad")))
+
+    assert "<h1>Connection production</h1>" in page
+    assert "<i>bad" not in page
+
+
+def test_a_change_leaves_the_sign_in_and_the_state_alone(admin):
+    error = {"message": "no"}
+    connection = us_connection(blocked_at=timezone.now(), last_error=error, failures=3)
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(stuck_after_minutes="45"))
+
+    assert response["Location"] == f"/connections/{connection.pk}/"
+    connection.refresh_from_db()
+    assert connection.stuck_after_minutes == 45
+    assert (connection.client_secret, connection.refresh_token) == (SECRET, TOKEN)
+    assert connection.blocked_at is not None
+    assert (connection.last_error, connection.failures) == (error, 3)
+
+
+def test_a_sign_in_that_ends_while_the_form_is_saved_is_kept(admin, monkeypatch):
+    connection = us_connection()
+    save = Connection.save
+
+    def sign_in_first(self, *args, **kwargs):
+        Connection.objects.filter(pk=self.pk).update(refresh_token="fresh", client_secret="new")
+        save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Connection, "save", sign_in_first)
+    admin.post(f"/connections/{connection.pk}/edit/", edited(stuck_after_minutes="45"))
+
+    connection = Connection.objects.get()
+    assert (connection.refresh_token, connection.client_secret) == ("fresh", "new")
+    assert connection.stuck_after_minutes == 45
+
+
+def test_secrets_that_no_key_opens_lead_to_the_sign_in_page(admin, settings):
+    connection = us_connection()
+    settings.ENCRYPTION_KEYS = ["b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3Q="]
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(stuck_after_minutes="45"))
+
+    assert response.status_code == 422
+    assert "Or sign in to Zoho again." in text(response)
+    assert f"/connections/{connection.pk}/sign-in/" in text(response)
+
+
+# --- Another place
+
+
+@pytest.mark.parametrize("change", [{"data_center": "eu"}, {"environment": "sandbox"}])
+def test_another_place_is_only_taken_once_it_is_clear_that_the_sign_in_goes(admin, change):
+    connection = us_connection(client_secret=SECRET, refresh_token=TOKEN)
+    address = f"/connections/{connection.pk}/edit/"
+
+    warned = admin.post(address, edited(**change))
+
+    assert warned.status_code == 422
+    assert list(warned.context["form"].errors) == ["sign_in_anew"]
+    assert "sign-in is worth nothing in another data centre" in text(warned)
+    assert Connection.objects.get().refresh_token == TOKEN
+
+    begun = SignIn.objects.create(
+        connection=connection,
+        user=make_user("signer"),
+        state_digest="d",
+        session_digest="d",
+        client_id="x",
+        client_secret="x",
+        created_at=timezone.now(),
+    )
+    taken = admin.post(address, edited(**change, sign_in_anew="on"))
+
+    assert taken["Location"] == f"/connections/{connection.pk}/sign-in/"
+    connection = Connection.objects.get()
+    assert not connection.is_signed_in
+    assert {name: getattr(connection, name) for name in change} == change
+    assert not SignIn.objects.filter(pk=begun.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"), [({"environment": "sandbox"}, SECRET), ({"data_center": "eu"}, "")]
+)
+def test_the_client_secret_goes_where_the_accounts_host_changes(admin, change, kept):
+    connection = us_connection(client_secret=SECRET)
+
+    admin.post(f"/connections/{connection.pk}/edit/", edited(**change, sign_in_anew="on"))
+
+    assert Connection.objects.get().client_secret == kept
+
+
+def test_nobody_is_warned_where_there_is_no_sign_in_to_lose(admin):
+    connection = us_connection(client_secret="", refresh_token="", client_id="")
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(data_center="eu"))
+
+    assert response["Location"] == f"/connections/{connection.pk}/"
+    assert Connection.objects.get().data_center == "eu"
+
+
+# --- Addresses of one's own
+
+
+def test_addresses_of_ones_own_are_not_offered_where_they_are_forbidden(admin):
+    page = text(admin.get("/connections/add/"))
+
+    assert 'value="custom"' not in page
+    assert "api_url" not in page
+
+
+def test_addresses_of_ones_own_are_refused_where_they_are_forbidden(admin):
+    response = admin.post(
+        "/connections/add/",
+        added(data_center="custom", api_url="https://a.example", accounts_url="https://a.example"),
+    )
+
+    assert list(response.context["form"].errors) == ["data_center"]
+    assert not Connection.objects.exists()
+
+
+def test_a_stand_in_is_stored_where_it_is_allowed(admin, settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    own = {"api_url": "http://127.0.0.1:9009", "accounts_url": "http://127.0.0.1:9009"}
+
+    admin.post("/connections/add/", added(data_center="custom", **own))
+
+    assert Connection.objects.get().api_url == own["api_url"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "field"),
+    [
+        ({}, "api_url"),
+        ({"api_url": "https://a.example"}, "accounts_url"),
+        ({"api_url": "nonsense", "accounts_url": "https://a.example"}, "api_url"),
+        ({"api_url": "https://a.example", "accounts_url": "http://a.example"}, "accounts_url"),
+        (
+            {
+                "api_url": "https://a.example",
+                "accounts_url": "https://a.example",
+                "download_url": "ftp://a.example",
+            },
+            "download_url",
+        ),
+    ],
+)
+def test_a_refused_address_is_told_at_its_field(admin, settings, addresses, field):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+
+    response = admin.post("/connections/add/", added(data_center="custom", **addresses))
+
+    assert list(response.context["form"].errors) == [field]
+
+
+def test_a_data_center_of_zohos_drops_the_addresses(admin, settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    connection = make_connection()
+
+    admin.post(
+        f"/connections/{connection.pk}/edit/",
+        edited(api_url="https://a.example", accounts_url="x", sign_in_anew="on"),
+    )
+
+    connection.refresh_from_db()
+    assert (connection.data_center, connection.api_url, connection.accounts_url) == ("us", "", "")
+
+
+def test_other_addresses_of_a_stand_in_drop_its_sign_in(admin, settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    connection = make_connection()
+    own = {"api_url": connection.api_url, "accounts_url": "http://127.0.0.1:10"}
+
+    admin.post(
+        f"/connections/{connection.pk}/edit/",
+        edited(data_center="custom", sign_in_anew="on", **own),
+    )
+
+    connection.refresh_from_db()
+    assert (connection.client_secret, connection.refresh_token) == ("", "")
+
+
+# --- Pause
+
+
+def test_pause_and_resume_do_as_said_however_often(admin):
+    connection = us_connection()
+    address = f"/connections/{connection.pk}/pause/"
+
+    for asked, expected in [("yes", True), ("yes", True), ("no", False), ("no", False)]:
+        admin.post(address, {"paused": asked})
+        connection.refresh_from_db()
+        assert connection.paused is expected
+
+
+def test_a_pause_that_says_neither_changes_nothing(admin):
+    connection = us_connection()
+
+    response = admin.post(f"/connections/{connection.pk}/pause/", {})
+
+    assert "Nothing was changed" in messages_of(response)[0]
+    connection.refresh_from_db()
+    assert connection.paused is False
+
+
+def test_pausing_leaves_alone_what_a_worker_writes_meanwhile(admin):
+    connection = us_connection()
+    seen = timezone.now()
+    Connection.objects.update(last_answer_at=seen)
+
+    admin.post(f"/connections/{connection.pk}/pause/", {"paused": "yes"})
+
+    assert Connection.objects.get().last_answer_at == seen
