@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from jobs.services.outcomes import Counts
 
@@ -140,6 +140,69 @@ def days_chart(days: Sequence[Day], *, width: int = 420, height: int = 170) -> D
         GridLine(value, round(ground - value * scale, 1)) for value in range(0, ceiling + 1, step)
     )
     return DaysChart(width, height, float(ground), left, tuple(columns), grid)
+
+
+@dataclass(frozen=True, slots=True)
+class HourColumn:
+    """The calls of one hour, from the ground up, in the units of the chart."""
+
+    hour: datetime
+    calls: int
+    x: float
+    y: float
+    width: float
+    height: float
+    middle: float
+    shows_label: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoursChart:
+    """Calls per hour as columns. All lengths are of a drawing `width` by `height`."""
+
+    width: int
+    height: int
+    ground: float
+    left: int
+    columns: tuple[HourColumn, ...]
+    grid: tuple[GridLine, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(column.calls for column in self.columns)
+
+
+def hours_chart(
+    hours: Sequence[tuple[datetime, int]], *, width: int = 560, height: int = 150
+) -> HoursChart:
+    """Draw (hour, calls) as columns over a grid of round numbers."""
+    left, top, right, bottom = 40, 8, 8, 22
+    ground = height - bottom
+    most = max((calls for _, calls in hours), default=0)
+    step = _round_step(most)
+    ceiling = max(step * -(-most // step), step)
+    scale = (ground - top) / ceiling
+    slot = (width - left - right) / max(len(hours), 1)
+    columns = []
+    for number, (hour, calls) in enumerate(hours):
+        x = left + slot * number + slot * 0.16
+        tall = max(calls * scale, 1.5) if calls else 0.0
+        columns.append(
+            HourColumn(
+                hour=hour,
+                calls=calls,
+                x=round(x, 1),
+                y=round(ground - tall, 1),
+                width=round(slot * 0.68, 1),
+                height=round(tall, 1),
+                middle=round(x + slot * 0.34, 1),
+                shows_label=(len(hours) - 1 - number) % 6 == 0,
+            )
+        )
+    grid = tuple(
+        GridLine(value, round(ground - value * scale, 1)) for value in range(0, ceiling + 1, step)
+    )
+    return HoursChart(width, height, float(ground), left, tuple(columns), grid)
 
 
 def _blocks(day: Day, ground: float, scale: float) -> list[Block]:

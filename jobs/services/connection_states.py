@@ -2,58 +2,182 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from jobs.models import Connection
+from jobs.services import wording
+from jobs.services.findings import SILENT_AFTER as UNANSWERED_IS_BAD_AFTER
+from jobs.services.limits.credits import Credits
+from jobs.services.limits.forecast import Shortage, shortage_of
 
 # Polls that bring no job's details for this long are worth a word.
 SILENT_AFTER = timedelta(minutes=10)
+# Polls that come a tenth later than planned are no news.
+STRETCH_SHOWN_FROM = 1.1
+
+Waiting = Connection.Waiting
+
+
+class Key(StrEnum):
+    BLOCKED = "blocked"
+    UNSIGNED = "unsigned"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    SILENT = "silent"
+    SLOWED = "slowed"
+    UNPOLLED = "unpolled"
+    WORKING = "working"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """`tone` is good, warn, bad or neutral; `until` is when a wait ends."""
+    """`tone` is good, warn, bad or neutral.
 
+    `text` is a sentence; `until` is the moment that `and_then`, the begun sentence after it, ends
+    with; `since` is when it began.
+    """
+
+    key: Key
     word: str
     tone: str
     text: str
     what_to_do: str = ""
+    and_then: str = ""
     until: datetime | None = None
+    since: datetime | None = None
 
 
-def state_of(connection: Connection, now: datetime) -> ConnectionState:
-    """The state of a connection, the one that needs a person most first."""
+def state_of(
+    connection: Connection, now: datetime, credits: Credits | None = None
+) -> ConnectionState:
+    """The state of a connection, what needs a person most first.
+
+    Without its credits, that they run low is not told.
+    """
+    until = connection.resume_at
+    is_waiting = until is not None and until > now
     if connection.blocked_at is not None:
-        error = connection.last_error or {}
-        said = " ".join(filter(None, (error.get("message"), _code(error.get("code")))))
+        return _blocked(connection, until if is_waiting and not connection.paused else None)
+    if not connection.is_signed_in:
         return ConnectionState(
-            "Needs you",
-            "bad",
-            said or "Zoho does not accept the sign-in.",
-            error.get("resolution") or "Correct the connection, then test it.",
+            Key.UNSIGNED,
+            "Not signed in",
+            "warn",
+            "Nobody has signed in to Zoho for it yet, so nothing is asked about its jobs.",
+            "Sign in to Zoho.",
         )
     if connection.paused:
         return ConnectionState(
-            "Paused", "neutral", "Nothing is asked about its jobs until it is resumed."
+            Key.PAUSED, "Paused", "neutral", "Nothing is asked about its jobs until it is resumed."
         )
-    if connection.resume_at is not None and connection.resume_at > now:
-        return ConnectionState(
-            "Waiting",
-            "warn",
-            "Zoho asked to slow down. Its jobs are asked about again",
-            until=connection.resume_at,
-        )
+    if is_waiting:
+        return _waiting(connection, credits, now)
+    if connection.unanswered_since is not None:
+        return _unanswered(connection, now)
     if connection.last_polled_at is None:
         return ConnectionState(
-            "Not polled yet", "neutral", "Nothing was asked yet: it begins with the first job."
+            Key.UNPOLLED,
+            "Not polled yet",
+            "neutral",
+            "Nothing was asked yet: it begins with the first job.",
         )
     if _is_silent(connection):
         return ConnectionState(
+            Key.SILENT,
             "No answers",
             "warn",
             "Zoho was asked, but gave no job's details lately.",
             "Test the connection; the poll logs of its jobs say what Zoho answers.",
         )
-    return ConnectionState("Working", "good", "Zoho answers about its jobs.")
+    if credits is not None and credits.stretch >= STRETCH_SHOWN_FROM:
+        return _slowed(connection, credits)
+    return ConnectionState(Key.WORKING, "Working", "good", "Zoho answers about its jobs.")
+
+
+def _blocked(connection: Connection, next_try: datetime | None) -> ConnectionState:
+    error = connection.last_error or {}
+    said = " ".join(filter(None, (error.get("message"), _code(error.get("code")))))
+    return ConnectionState(
+        Key.BLOCKED,
+        "Needs you",
+        "bad",
+        said or "Zoho does not accept the sign-in.",
+        error.get("resolution") or "Correct the connection, then test it.",
+        and_then="It is tried again by itself" if next_try else "",
+        until=next_try,
+        since=connection.blocked_at,
+    )
+
+
+def _waiting(connection: Connection, credits: Credits | None, now: datetime) -> ConnectionState:
+    word, tone, what_to_do = "Waiting", "warn", ""
+    and_then = "Its jobs are asked about again"
+    match connection.waiting_for:
+        case Waiting.TOKENS:
+            text = "Zoho gives no access tokens for a while: too many were asked for."
+            what_to_do = (
+                "Nobody needs to sign in again. If this comes back, see whether another program "
+                "uses the same refresh token: it allows 10 access tokens in 10 minutes."
+            )
+        case Waiting.CREDITS if credits is not None and credits.is_org_short:
+            word = "Out of credits"
+            text = "The org has hardly any API credits left; the rest is for its other programs."
+            what_to_do = "See which other program uses up the org's API credits."
+        case Waiting.CREDITS:
+            word = "Out of credits"
+            text = "The API credits that polling may use within 24 hours are used up."
+            what_to_do = "Give polling more credits a day, or a longer interval."
+        case Waiting.UNAVAILABLE:
+            return _unanswered(connection, now, until=connection.resume_at)
+        case Waiting.REPAIR:
+            text = "Zoho refused it."
+            and_then = "It is tried again"
+            what_to_do = "Test the connection."
+        case _:
+            text = "Zoho asked to slow down."
+            what_to_do = (
+                "Nothing, unless this comes back often: then allow the connection fewer calls at "
+                "a time."
+            )
+    return ConnectionState(
+        Key.WAITING, word, tone, text, what_to_do, and_then=and_then, until=connection.resume_at
+    )
+
+
+def _unanswered(
+    connection: Connection, now: datetime, *, until: datetime | None = None
+) -> ConnectionState:
+    since = connection.unanswered_since
+    lasts = since is not None and now - since > UNANSWERED_IS_BAD_AFTER
+    said = (connection.last_error or {}).get("message") or "No request was answered."
+    return ConnectionState(
+        Key.SILENT,
+        "No answers",
+        "bad" if lasts else "warn",
+        f"Zoho does not answer about its jobs. {said}",
+        "If Zoho itself is up, look at the network and the proxy (ZOHO_PROXY_URL), and test the "
+        "connection.",
+        and_then="The next try is" if until else "",
+        until=until,
+        since=since,
+    )
+
+
+def _slowed(connection: Connection, credits: Credits) -> ConnectionState:
+    text = {
+        Shortage.ORG: "Zoho says that the org's API credits run low.",
+        Shortage.BUDGET: "Most of the API credits that polling may use within 24 hours are used.",
+        Shortage.DEMAND: "The jobs being watched need more API credits a day than polling may use.",
+    }[shortage_of(credits) or Shortage.BUDGET]
+    longest = wording.interval(connection.longest_interval_seconds * credits.stretch)
+    return ConnectionState(
+        Key.SLOWED,
+        "Slowed down",
+        "warn",
+        f"{text} So its jobs are asked about {wording.times(credits.stretch)} less often: after "
+        f"up to {longest}.",
+        "Nothing, if that is soon enough. Otherwise give polling more credits a day.",
+    )
 
 
 def _is_silent(connection: Connection) -> bool:

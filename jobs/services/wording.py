@@ -19,6 +19,28 @@ def minutes(number: int) -> str:
     return "1 minute" if number == 1 else f"{number:,} minutes"
 
 
+def hours(number: int) -> str:
+    return "1 hour" if number == 1 else f"{number:,} hours"
+
+
+def interval(seconds: float) -> str:
+    """How far apart polls are: "45 s", "5 min", "1.5 h"."""
+    if seconds < 120 and seconds % 60:
+        return f"{round(seconds)} s"
+    if seconds < 7_200:
+        return f"{_short(seconds / 60)} min"
+    return f"{_short(seconds / 3_600)} h"
+
+
+def times(ratio: float) -> str:
+    """How many times: "2.5 times"."""
+    return f"{_short(ratio)} times"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.1f}".removesuffix(".0") if number < 10 else f"{round(number):,}"
+
+
 def percent(ratio: float | None) -> str:
     """A ratio as people read it: never 0 % or 100 % unless it is exactly that."""
     if ratio is None:

@@ -18,6 +18,7 @@ from jobs import charts
 from jobs.models import Alert, BulkWriteJob, Outcome, Resource, Result
 from jobs.models.job import CountsMixin
 from jobs.services import outcomes, wording
+from jobs.services.connection_states import ConnectionState, Key
 from jobs.services.outcomes import Counts
 from jobs.services.reimport.report import Report
 
@@ -57,6 +58,16 @@ RESULT_LOOKS = {
     Result.State.REFUSED: ("bad", "ban"),
     Result.State.FAILED: ("bad", "circle-x"),
     Result.State.DELETED: ("neutral", "trash-2"),
+}
+CONNECTION_ICONS = {
+    Key.BLOCKED: "circle-alert",
+    Key.UNSIGNED: "log-in",
+    Key.PAUSED: "pause",
+    Key.WAITING: "hourglass",
+    Key.SILENT: "eye-off",
+    Key.SLOWED: "hourglass",
+    Key.UNPOLLED: "clock",
+    Key.WORKING: "check",
 }
 MESSAGE_TONES = {
     "debug": "neutral",
@@ -143,6 +154,16 @@ def result_chip(result: Result) -> SafeString:
 
 
 @register.filter
+def state_icon(state: ConnectionState) -> str:
+    return CONNECTION_ICONS[state.key]
+
+
+@register.simple_tag
+def connection_chip(state: ConnectionState) -> SafeString:
+    return chip(state.tone, state_icon(state), state.word)
+
+
+@register.filter
 def message_tone(level_tag: str) -> str:
     return MESSAGE_TONES.get(level_tag, "neutral")
 
@@ -193,6 +214,30 @@ def ratio_bar(ratio: float | None) -> SafeString:
         str(charts.BAR_WIDTH),
         str(width),
     )
+
+
+@register.simple_tag
+def meter(share: float) -> SafeString:
+    """A bar that is filled by what is used of something; the numbers stand beside it."""
+    look = "bad" if share >= 1 else "warn" if share > 0.5 else "calm"
+    width = round(charts.BAR_WIDTH * min(share, 1.0), 1)
+    return format_html(
+        '<svg class="bar" viewBox="0 0 {} 10" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="meter-{}" width="{}" height="10"></rect></svg>',
+        str(charts.BAR_WIDTH),
+        look,
+        str(width),
+    )
+
+
+@register.filter
+def interval(seconds: float) -> str:
+    return wording.interval(seconds)
+
+
+@register.filter
+def times(ratio: float) -> str:
+    return wording.times(ratio)
 
 
 @register.filter

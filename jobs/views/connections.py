@@ -1,44 +1,93 @@
-"""The connections to Zoho orgs: how each is doing."""
+"""The connections to Zoho orgs: how each is doing, and what it uses of its limits."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.db.models import Count, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
+from jobs import charts
 from jobs.models import BulkWriteJob, Connection
 from jobs.services.connection_states import ConnectionState, state_of
+from jobs.services.limits import credits, forecast
+from jobs.services.limits.credits import Credits
+from jobs.views.requests import HtmxHttpRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
-    """A connection as the list shows it, with the numbers of its jobs."""
+    """A connection as pages show it, with the numbers of its jobs and how its credits stand."""
 
     connection: Connection
     state: ConnectionState
+    credits: Credits
+    use: dict[datetime, int]
     jobs: int
     active: int
     needing_attention: int
 
+    @property
+    def used_share(self) -> float:
+        return self.credits.used / self.credits.budget
+
 
 @require_safe
-def connection_list(request: HttpRequest) -> HttpResponse:
+@vary_on_headers("HX-Request")
+def connection_list(request: HtmxHttpRequest) -> HttpResponse:
+    rows = _rows(list(Connection.objects.all()), BulkWriteJob.objects.all())
+    template = "_connection_list.html" if request.htmx else "connection_list.html"
+    return render(request, f"connections/{template}", {"rows": rows})
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+def connection(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(Connection, pk=pk)
+    template = "_connection_live.html" if request.htmx else "connection.html"
+    return render(request, f"connections/{template}", _context(found))
+
+
+def _context(connection: Connection) -> dict[str, Any]:
+    [row] = _rows([connection], BulkWriteJob.objects.filter(connection=connection))
+    outlook = forecast.forecast(
+        connection, row.credits, row.use, watched=row.active, now=timezone.now()
+    )
+    return {
+        "row": row,
+        "connection": connection,
+        "state": row.state,
+        "outlook": outlook,
+        "chart": charts.hours_chart([(each.hour, each.calls) for each in outlook.hours]),
+        "edition": credits.edition_of(connection),
+    }
+
+
+def _rows(connections: list[Connection], jobs: QuerySet[BulkWriteJob]) -> list[ConnectionRow]:
+    """These connections, whose jobs are among those; as many questions for one as for many."""
     now = timezone.now()
-    jobs = BulkWriteJob.objects.order_by()
     totals, active, attention = (
-        dict(found.values_list("connection").annotate(Count("pk")))
+        dict(found.order_by().values_list("connection").annotate(Count("pk")))
         for found in (jobs, jobs.active(), jobs.needing_attention())
     )
-    rows = [
-        ConnectionRow(
-            connection,
-            state_of(connection, now),
-            totals.get(connection.pk, 0),
-            active.get(connection.pk, 0),
-            attention.get(connection.pk, 0),
+    uses = forecast.use_of(connections, now)
+    rows = []
+    for each in connections:
+        use, watched = uses.get(each.pk, {}), active.get(each.pk, 0)
+        standing = credits.credits_from(each, now, used=sum(use.values()), watched=watched)
+        rows.append(
+            ConnectionRow(
+                each,
+                state_of(each, now, standing),
+                standing,
+                use,
+                totals.get(each.pk, 0),
+                watched,
+                attention.get(each.pk, 0),
+            )
         )
-        for connection in Connection.objects.all()
-    ]
-    return render(request, "connections/connection_list.html", {"rows": rows})
+    return rows

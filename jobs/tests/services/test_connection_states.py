@@ -1,0 +1,121 @@
+"""The state of a connection: each wait has its words, and nothing that is wrong looks green."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Connection
+from jobs.services.connection_states import Key, state_of
+from jobs.services.limits.credits import Credits
+
+NOW = timezone.now()
+MINUTE = timedelta(minutes=1)
+Waiting = Connection.Waiting
+PLENTY = Credits(10, 5_000, 100, 50_000, None)
+HEALTHY = {"refresh_token": "x", "last_polled_at": NOW, "last_answer_at": NOW}
+
+
+def state(credits=PLENTY, **fields):
+    return state_of(Connection(**HEALTHY | fields), NOW, credits)
+
+
+def test_one_that_answers_works():
+    assert (state().key, state().tone) == (Key.WORKING, "good")
+
+
+@pytest.mark.parametrize(
+    ("waiting_for", "word", "text"),
+    [
+        (Waiting.THROTTLED, "Waiting", "Zoho asked to slow down."),
+        (Waiting.TOKENS, "Waiting", "no access tokens for a while"),
+        (Waiting.CREDITS, "Out of credits", "polling may use within 24 hours are used up"),
+        (Waiting.UNAVAILABLE, "No answers", "Zoho does not answer"),
+        (Waiting.REPAIR, "Waiting", "Zoho refused it."),
+        ("", "Waiting", "Zoho asked to slow down."),
+    ],
+)
+def test_each_wait_says_what_for_and_until_when(waiting_for, word, text):
+    told = state(waiting_for=waiting_for, resume_at=NOW + MINUTE, unanswered_since=NOW)
+
+    assert told.word == word
+    assert text in told.text
+    assert told.until == NOW + MINUTE
+    assert told.and_then
+    assert told.tone == "warn"
+
+
+@pytest.mark.parametrize("waiting_for", Waiting)
+def test_every_wait_there_is_has_words_of_its_own(waiting_for):
+    assert state(waiting_for=waiting_for, resume_at=NOW + MINUTE).what_to_do
+
+
+def test_a_wait_that_is_over_is_none():
+    assert state(waiting_for=Waiting.THROTTLED, resume_at=NOW - MINUTE).key == Key.WORKING
+
+
+def test_credits_that_others_have_used_up_are_told_as_such():
+    org_is_short = Credits(10, 5_000, 100, 50_000, 500)
+
+    told = state(org_is_short, waiting_for=Waiting.CREDITS, resume_at=NOW + MINUTE)
+
+    assert "hardly any API credits left" in told.text
+    assert "which other program" in told.what_to_do
+
+
+def test_no_answer_turns_bad_when_it_lasts():
+    error = {"message": "Connection refused."}
+    for minutes, tone in ((1, "warn"), (6, "bad")):
+        told = state(unanswered_since=NOW - minutes * MINUTE, last_error=error)
+        assert (told.key, told.tone) == (Key.SILENT, tone)
+        assert "Connection refused." in told.text
+        assert told.since == NOW - minutes * MINUTE
+
+
+def test_one_that_needs_a_person_says_when_it_is_tried_by_itself():
+    told = state(blocked_at=NOW - MINUTE, resume_at=NOW + MINUTE, waiting_for=Waiting.REPAIR)
+
+    assert (told.key, told.tone, told.until) == (Key.BLOCKED, "bad", NOW + MINUTE)
+    paused = state(blocked_at=NOW, resume_at=NOW + MINUTE, paused=True)
+    assert (paused.key, paused.until) == (Key.BLOCKED, None)
+
+
+def test_one_that_nobody_has_signed_in_says_so():
+    told = state(refresh_token="")
+
+    assert (told.key, told.tone, told.what_to_do) == (Key.UNSIGNED, "warn", "Sign in to Zoho.")
+
+
+@pytest.mark.parametrize(
+    ("credits", "text"),
+    [
+        (Credits(4_000, 5_000, 0, 50_000, None), "Most of the API credits that polling may use"),
+        (Credits(0, 5_000, 14_250, 50_000, None), "3 times less often: after up to 15 min."),
+        (Credits(0, 5_000, 0, 50_000, 10_000), "the org's API credits run low"),
+    ],
+)
+def test_one_that_is_slowed_down_says_what_for(credits, text):
+    told = state(credits)
+
+    assert (told.key, told.tone) == (Key.SLOWED, "warn")
+    assert text in told.text
+
+
+def test_a_stretch_that_nobody_would_notice_is_no_news():
+    assert state(Credits(0, 5_000, 4_900, 50_000, None)).key == Key.WORKING
+
+
+def test_nothing_that_is_wrong_looks_green():
+    wrong = {
+        "refresh_token": ["x", ""],
+        "blocked_at": [None, NOW],
+        "paused": [False, True],
+        "resume_at": [None, NOW + MINUTE],
+        "unanswered_since": [None, NOW],
+        "last_answer_at": [NOW, None, NOW - timedelta(hours=1)],
+    }
+    for values in product(*wrong.values()):
+        fields = dict(zip(wrong, values, strict=True))
+        is_right = all(value == wrong[name][0] for name, value in fields.items())
+        assert (state(**fields).tone == "good") == is_right, fields
