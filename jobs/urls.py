@@ -4,10 +4,12 @@ from django.urls import path
 
 from jobs.views import (
     alerts,
+    connection_callback,
     connection_forms,
     connections,
     downloads,
     health,
+    hooks,
     job_list,
     job_page,
     overview,
@@ -49,9 +51,33 @@ urlpatterns = [
     path("alerts/test-mail/", alerts.test_mail, name="test_mail"),
     path("connections/", connections.connection_list, name="connections"),
     path("connections/add/", connection_forms.connection_add, name="connection_add"),
+    path("connections/<int:pk>/", connections.connection, name="connection"),
     path("connections/<int:pk>/edit/", connection_forms.connection_edit, name="connection_edit"),
+    path(
+        "connections/<int:pk>/sign-in/",
+        connection_forms.connection_sign_in,
+        name="connection_sign_in",
+    ),
+    path(
+        "connections/signed-in/",
+        connection_forms.connection_signed_in,
+        name="connection_signed_in",
+    ),
     path("connections/<int:pk>/test/", connection_forms.connection_test, name="connection_test"),
     path("connections/<int:pk>/pause/", connection_forms.connection_pause, name="connection_pause"),
+    path(
+        "connections/<int:pk>/callback/",
+        connection_callback.connection_callback,
+        name="connection_callback",
+    ),
+    path(
+        "connections/<int:pk>/callback/rotate/",
+        connection_callback.connection_callback_rotate,
+        name="connection_callback_rotate",
+    ),
+    path("hooks/zoho/<str:token>/", hooks.hook, name="hook"),
+    # A loader may lose the last slash; a redirect would turn Zoho's POST into a GET.
+    path("hooks/zoho/<str:token>", hooks.hook),
     path("banners/", health.banners, name="banners"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

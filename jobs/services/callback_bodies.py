@@ -11,31 +11,31 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
+from jobs.services.job_ids import ids_in_json
+
 # Zoho calls about one job at a time.
 MOST_IDS = 10
 _MOST_FIELDS = 100
 _LONGEST_NUMBER = 40
 
-_ID = re.compile(r"[0-9]{1,30}")
 _FIELD_NAME = re.compile(r'\bname="?([^";\r\n]*)')
 
 
 def job_ids(body: bytes) -> list[str]:
-    """The ids of bulk write jobs that a callback's body names, each once.
+    """The ids of bulk write jobs that a callback's body names, each once, ten at most.
 
-    They are looked for where Zoho's answers have them: in the job's details, below `data` and
-    `details`, or in the fields of a form. A Bulk Read job's are left out. Empty where there is
-    none.
+    They are looked for where Zoho's answers have them, in the body or in the fields of a form. A
+    Bulk Read job's are left out. Empty where there is none.
     """
     text = body.decode("utf-8-sig", "replace").strip()
     whole = _from_json(text)
     if whole is not None:
-        found = list(_ids(whole))
-    else:
-        fields = {name: _from_json(value) or value for name, value in _fields(text)}
-        # The name of a field may be all there is: a form whose only field is a JSON text.
-        parts = [fields, *fields.values(), *(_from_json(name) for name in fields)]
-        found = [job_id for part in parts for job_id in _ids(part)]
+        return ids_in_json(whole)[:MOST_IDS]
+    fields = dict(_fields(text))
+    # The name of a field may be all there is: a form whose only field is a JSON text.
+    texts = [*fields.values(), *fields.keys()]
+    parts: list[Any] = [fields, *filter(None, map(_from_json, texts))]
+    found = [job_id for part in parts for job_id in ids_in_json(part)]
     return list(dict.fromkeys(found))[:MOST_IDS]
 
 
@@ -69,38 +69,3 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
         yield from parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         return
-
-
-def _ids(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value[:_MOST_FIELDS]:
-            if isinstance(item, dict):
-                yield from _ids_of_job(item)
-    elif isinstance(value, dict):
-        inner = value.get("data")
-        if isinstance(inner, list | dict):
-            yield from _ids(inner if isinstance(inner, list) else [inner])
-        else:
-            yield from _ids_of_job(value)
-
-
-def _ids_of_job(job: dict[str, Any]) -> Iterator[str]:
-    details = job.get("details")
-    if isinstance(details, dict):
-        job = details
-    if _is_bulk_read(job):
-        return
-    for name in ("id", "job_id"):
-        job_id = job.get(name)
-        # True is an int to Python.
-        if isinstance(job_id, str | int) and _ID.fullmatch(str(job_id).strip()):
-            yield str(job_id).strip()
-            return
-
-
-def _is_bulk_read(job: dict[str, Any]) -> bool:
-    """Whether these are a Bulk Read job's details: they have a state and a query, no status."""
-    operation = job.get("operation")
-    if isinstance(operation, str) and operation.strip().lower() == "read":
-        return True
-    return "status" not in job and ("state" in job or "query" in job)
