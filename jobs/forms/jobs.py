@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from jobs.models import Connection, Outcome, split_addresses
+from jobs.models import BulkWriteJob, Connection, Outcome, split_addresses
 from jobs.services import tracking
 
 OPERATIONS = ("insert", "update", "upsert")
@@ -59,6 +59,7 @@ class JobFilterForm(AddressForm):
     connection = forms.CharField(required=False, max_length=60)
     operation = forms.CharField(required=False, max_length=20)
     module = forms.CharField(required=False, max_length=255)
+    found = forms.CharField(required=False, max_length=20)
     since = forms.DateField(required=False, label="Ended from")
     until = forms.DateField(required=False, label="Ended to")
     sort = forms.CharField(required=False, max_length=20)
@@ -83,6 +84,9 @@ class JobFilterForm(AddressForm):
     def clean_operation(self) -> str:
         return self.known("operation", OPERATIONS)
 
+    def clean_found(self) -> str:
+        return self.known("found", [BulkWriteJob.FoundBy.CALLBACK])
+
     def clean_sort(self) -> str:
         asked = self.cleaned_data["sort"]
         if asked and asked.removeprefix("-") not in SORTS:
@@ -94,7 +98,7 @@ class JobFilterForm(AddressForm):
         """The filters that make sense; `ignored` names the rest."""
         self.ignore_errors()
         empty = {"q": "", "module": "", "since": None, "until": None, "sort": DEFAULT_SORT}
-        return empty | {"connection": "", "operation": ""} | self.cleaned_data
+        return empty | {"connection": "", "operation": "", "found": ""} | self.cleaned_data
 
 
 class TrackForm(forms.Form):

@@ -114,6 +114,8 @@ def _matching(asked: dict[str, Any]) -> Any:
         jobs = jobs.filter(operation__iexact=asked["operation"])
     if asked["module"]:
         jobs = jobs.of_module(asked["module"])
+    if asked["found"]:
+        jobs = jobs.filter(found_by=asked["found"])
     if asked["since"] or asked["until"]:
         jobs = jobs.ended_between(asked["since"], asked["until"])
     return jobs
