@@ -1,0 +1,3 @@
+from jobs.tests.stand_in import zoho
+
+__all__ = ["zoho"]

@@ -1,0 +1,309 @@
+"""Testing a connection: one token, one call, and in words what is wrong."""
+
+from datetime import timedelta
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.contrib.messages import constants, get_messages
+from django.utils import timezone
+
+from jobs.models import Alert, CallSlot, Connection, CreditUse
+from jobs.services.limits import slots
+from jobs.tests.factories import STAND_IN, body, make_connection, make_job
+from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
+
+NO_JOB_URL = f"{STAND_IN}/crm/bulk/v7/write/100000000000000000"
+ZH = {"error": "Access Denied", "status": "failure", "error_description": "请稍后再试"}
+
+
+@pytest.fixture
+def admin(client, db):
+    client.force_login(User.objects.create_user("admin", password="x", is_staff=True))
+    return client
+
+
+def verdict_of(admin, connection):
+    """What the test of a connection says: its level and its text."""
+    response = admin.post(f"/connections/{connection.pk}/test/")
+    assert response["Location"] == f"/connections/{connection.pk}/"
+    # What the page that is not opened here would take away.
+    admin.cookies.pop("messages", None)
+    (message,) = get_messages(response.wsgi_request)
+    connection.refresh_from_db()
+    assert "canary" not in str(message)
+    return message.level, str(message)
+
+
+def state(connection):
+    return {
+        name: getattr(connection, name)
+        for name in ("blocked_at", "last_error", "resume_at", "waiting_for", "failures")
+    }
+
+
+WELL = {"blocked_at": None, "last_error": None, "resume_at": None, "waiting_for": "", "failures": 0}
+
+
+# --- What is well
+
+
+def test_it_costs_one_call_about_the_newest_job(admin, zoho):
+    zoho.gives_tokens()
+    connection = make_connection(name="production")
+    make_job(connection)
+    newest = make_job(connection)
+    make_job()
+    zoho.says(newest, body(newest))
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.SUCCESS
+    assert said == (
+        "production: Zoho accepts the sign-in and lets bulk write jobs be read. "
+        f"Asked about job {newest.zoho_job_id}."
+    )
+    assert len(zoho.asked(f"{STAND_IN}/crm/")) == 1
+    assert CreditUse.objects.get().calls == 1
+    assert not CallSlot.objects.exists()
+
+
+def test_without_a_job_one_that_cannot_be_proves_as_much(admin, zoho):
+    zoho.gives_tokens()
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+
+    level, said = verdict_of(admin, make_connection())
+
+    assert level == constants.SUCCESS
+    assert "No job is registered yet." in said
+
+
+def test_a_job_that_zoho_has_purged_proves_as_much(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job()
+    zoho.says(job, error_body("RESOURCE_NOT_FOUND"), status=400)
+
+    assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
+    job.refresh_from_db()
+    assert job.poll_state == "active"
+
+
+def test_a_success_lets_the_connection_be_polled_at_once_and_tells_who_was_told(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job()
+    zoho.says(job, error_body("NO_PERMISSION"), status=403)
+    zoho.says(job, body(job))
+    connection = job.connection
+    verdict_of(admin, connection)
+    assert not Connection.objects.pollable(timezone.now()).exists()
+
+    assert verdict_of(admin, connection)[0] == constants.SUCCESS
+
+    assert state(connection) == WELL
+    assert Connection.objects.pollable(timezone.now()).exists()
+    kinds = list(Alert.objects.order_by("pk").values_list("kind", flat=True))
+    assert kinds == ["connection_blocked", "recovered"]
+
+
+@pytest.mark.parametrize("why", ["credits", "throttled"])
+def test_a_success_does_not_shorten_a_wait_that_was_promised(admin, zoho, why):
+    zoho.gives_tokens()
+    until = timezone.now() + timedelta(hours=1)
+    job = make_job(make_connection(resume_at=until, waiting_for=why))
+    zoho.says(job, body(job))
+
+    assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
+
+    assert (job.connection.resume_at, job.connection.waiting_for) == (until, why)
+
+
+def test_a_paused_connection_stays_paused_and_that_is_said(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job(make_connection(paused=True))
+    zoho.says(job, body(job))
+
+    assert "not asked about while it is paused" in verdict_of(admin, job.connection)[1]
+    assert job.connection.paused
+
+
+# --- What needs a person
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning", "what_to_do"),
+    [
+        (
+            {"error": "invalid_client_secret"},
+            "does not belong to the client ID",
+            "Copy the client secret again",
+        ),
+        (
+            {"error": "invalid_client"},
+            "does not know this client ID in this data centre",
+            "Copy the client ID",
+        ),
+        (
+            {"error": "invalid_code"},
+            "revoked, replaced by newer ones, or belongs to another data centre",
+            "Sign in to Zoho again",
+        ),
+    ],
+)
+def test_a_refused_sign_in_blocks_and_says_why(admin, zoho, answer, meaning, what_to_do):
+    zoho.mock.post(TOKEN_URL, json=answer)
+    connection = make_connection()
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.ERROR
+    assert meaning in said
+    assert what_to_do in said
+    assert connection.blocked_at is not None
+    assert connection.waiting_for == "repair"
+    assert connection.last_error["code"] == answer["error"]
+    assert zoho.asked(f"{STAND_IN}/crm/") == []
+    assert not CreditUse.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said_of_it"),
+    [
+        ("INVALID_TOKEN", 401, "Check that this connection names the data centre"),
+        ("AUTHENTICATION_FAILURE", 401, "names the data centre"),
+        ("OAUTH_SCOPE_MISMATCH", 401, "grant the scope ZohoCRM.bulk.CREATE or ZohoCRM.bulk.ALL"),
+        ("OAUTH_SCOPE_MISMATCH", 403, "Zoho has no read-only scope for this call."),
+        ("NO_PERMISSION", 403, "Ask your Zoho CRM administrator"),
+        ("AUTHORIZATION_FAILED", 400, "Ask your Zoho CRM administrator"),
+        ("INVALID_URL_PATTERN", 404, "Check the data centre, the environment and the API version"),
+        ("API_NOT_SUPPORTED", 400, "Choose an API version that Zoho supports, for example v7."),
+    ],
+)
+def test_a_refused_call_blocks_and_says_why(admin, zoho, code, status, said_of_it):
+    zoho.gives_tokens("token-one", "token-two")
+    job = make_job()
+    zoho.says(job, error_body(code), status=status)
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.ERROR
+    assert code in said
+    assert said_of_it in said
+    assert job.connection.last_error["code"] == code
+    assert job.connection.blocked_at is not None
+    # One for a token that may have been revoked meanwhile, and no third.
+    assert len(zoho.asked(f"{STAND_IN}/crm/")) == CreditUse.objects.get().calls <= 2
+
+
+def test_whoever_relies_on_the_connection_is_told_once(admin, zoho):
+    zoho.mock.post(TOKEN_URL, json={"error": "invalid_code"})
+    connection = make_connection()
+
+    for _ in range(2):
+        verdict_of(admin, connection)
+
+    assert [alert.kind for alert in Alert.objects.all()] == ["connection_blocked"]
+
+
+def test_a_corrected_secret_is_tried_at_once(admin, zoho):
+    zoho.mock.post(TOKEN_URL, json={"error": "invalid_code"})
+    connection = make_connection()
+    verdict_of(admin, connection)
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+
+    # Zoho may have been the one to be repaired, so what is remembered of the refusal is no answer.
+    zoho.mock.remove("POST", TOKEN_URL)
+    zoho.gives_tokens()
+
+    assert verdict_of(admin, connection)[0] == constants.SUCCESS
+
+
+def test_a_connection_that_nobody_signed_in_asks_nobody(admin, zoho):
+    connection = make_connection(client_id="", client_secret="", refresh_token="")
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.ERROR
+    assert "Nobody has signed in to Zoho for it yet." in said
+    assert zoho.asked() == []
+
+
+def test_a_forbidden_host_is_never_asked(admin, zoho, settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = False
+
+    assert "ALLOW_CUSTOM_ZOHO_HOSTS=true" in verdict_of(admin, make_connection())[1]
+    assert zoho.asked() == []
+
+
+# --- What passes by itself
+
+
+@pytest.mark.parametrize("answer", [ZH, ZH | {"error_description": "Too many requests."}])
+def test_throttled_tokens_are_said_with_their_end_and_not_asked_for_again(admin, zoho, answer):
+    zoho.mock.post(TOKEN_URL, json=answer, status=400)
+    connection = make_connection()
+    end = timezone.localtime(timezone.now() + timedelta(minutes=10))
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.WARNING
+    assert "Zoho refuses further access tokens for a while" in said
+    assert answer["error_description"] in said
+    assert any(f"It ends at {at:%H:%M} (UTC)" in said for at in (end, end + timedelta(minutes=1)))
+    assert state(connection) == WELL
+    for _ in range(3):
+        assert "It ends at" in verdict_of(admin, connection)[1]
+    assert len(zoho.asked(TOKEN_URL)) == 1
+
+
+def test_throttled_calls_change_nothing(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job()
+    zoho.mock.get(
+        details_url(job),
+        json=error_body("TOO_MANY_REQUESTS"),
+        status=429,
+        headers={"Retry-After": "120"},
+    )
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert "limit of simultaneous calls or of API credits" in said
+    assert "It ends at" in said
+    assert state(job.connection) == WELL
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 503, "body": "<html>Back soon</html>"},
+        {"status": 500, "json": error_body("INTERNAL_ERROR")},
+        {"status": 200, "body": "no json"},
+        {"body": requests.ConnectionError("canary of the network")},
+    ],
+)
+def test_an_outage_changes_nothing(admin, zoho, answer):
+    zoho.gives_tokens()
+    blocked_at = timezone.now()
+    before = {"blocked_at": blocked_at, "last_error": {"message": "no"}, "waiting_for": "repair"}
+    job = make_job(make_connection(**before))
+    zoho.mock.get(details_url(job), **answer)
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert "tries again" in said
+    assert state(job.connection) == WELL | before
+
+
+def test_a_test_takes_a_slot_and_says_when_none_is_free(admin, zoho):
+    zoho.gives_tokens()
+    connection = make_connection(max_concurrency=2)
+
+    with slots.held(connection, wanted=2):
+        level, said = verdict_of(admin, connection)
+
+    assert level == constants.WARNING
+    assert "Test it again in a moment." in said
+    assert zoho.asked() == []
+    assert state(connection) == WELL
