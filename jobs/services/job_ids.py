@@ -1,0 +1,206 @@
+"""Reading the ids of bulk write jobs out of whatever was pasted.
+
+A paste may be a table with a column of ids, answers of Zoho's API, lines of a log, addresses,
+commands, a plain list. What is left out comes back as well, each piece with its line and why.
+Pure: no clock, no database, no network.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from jobs.models import BulkWriteJob
+from jobs.services.pastes import lines, tables
+from jobs.services.pastes.answers import ids_in_json, pieces_in
+from jobs.services.pastes.loose_json import Reader
+from jobs.services.pastes.pieces import BULK_READ, NO_ID, Piece, Verdict
+from jobs.zoho.errors import clean_text, redact
+
+__all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read", "read_ids"]
+
+MAX_IDS = 5_000
+MAX_CHARACTERS = 2_000_000
+# Of what is left out beyond so many pieces, only their number is said.
+MOST_LEFT_OUT = 5_000
+TEXT_SHOWN = 200
+# Each means to look through all of an answer once more.
+MOST_MISSES = 20
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BRACKET = re.compile(r"[{]|\[(?=\s*[\[{])")
+# The secret addresses that Zoho calls stand in the details of jobs.
+_SECRET_ADDRESS = re.compile(r"(hooks/zoho/)[\w-]+")
+# A float's whole numbers are exact up to here.
+_EXACT = 2**53
+
+
+@dataclass(slots=True)
+class Entry:
+    """What became of one piece of a paste.
+
+    `line` counts from 1; `text` is what stood there, without secrets; `why` says in a sentence why
+    it is left out, where it is; `label` is what the paste itself calls the job.
+    """
+
+    line: int
+    text: str
+    verdict: Verdict
+    job_id: str = ""
+    job: BulkWriteJob | None = None
+    why: str = ""
+    label: str = ""
+
+    @property
+    def is_left_out(self) -> bool:
+        return self.verdict in (Verdict.NOT_AN_ID, Verdict.ROUNDED, Verdict.BULK_READ)
+
+
+@dataclass(slots=True)
+class Paste:
+    """What was read: an entry for each piece, and sentences on how the whole was taken."""
+
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class TooManyIdsError(Exception):
+    """More at once than is taken in one go; the text says how much that is."""
+
+
+def read_ids(text: str) -> list[Entry]:
+    """The entries of `read`."""
+    return read(text).entries
+
+
+def read(text: str) -> Paste:
+    """The job ids of a paste, and what else stands in it.
+
+    Repeated ids and what is left out come as entries of their own. Raises TooManyIdsError.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise TooManyIdsError("More than 2 MB of text at once: paste it in several goes.")
+    text = clean_text(text.lstrip("\ufeff"), MAX_CHARACTERS)
+    paste = Paste()
+    table = tables.read(text)
+    if table is not None:
+        paste.notes.append(table.note)
+        found: Iterator[tuple[int, Piece]] = iter(table.pieces)
+    else:
+        found = _pieces(text)
+    _collect(paste, found)
+    _note_damage(paste)
+    return paste
+
+
+def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
+    seen: set[str] = set()
+    of_reads: set[str] = set()
+    left_out = 0
+    for line, piece in found:
+        verdict = piece.verdict
+        if piece.job_id and piece.job_id in seen:
+            verdict = Verdict.REPEATED
+        elif piece.job_id:
+            seen.add(piece.job_id)
+        if piece.verdict == Verdict.BULK_READ:
+            of_reads.add(piece.job_id)
+        if len(seen) > MAX_IDS:
+            raise TooManyIdsError(
+                f"More than {MAX_IDS:,} ids at once: register them in several goes."
+            )
+        if verdict != Verdict.TRACKED:
+            left_out += 1
+            if left_out > MOST_LEFT_OUT:
+                continue
+        why = piece.why or (NO_ID if verdict == Verdict.NOT_AN_ID else "")
+        shown = _without_secrets(piece.text)[:TEXT_SHOWN]
+        paste.entries.append(Entry(line, shown, verdict, piece.job_id, why=why, label=piece.label))
+    for entry in paste.entries:
+        # What a log only calls a job, an answer of Zoho's may show to be a Bulk Read job.
+        if entry.job_id in of_reads and entry.verdict == Verdict.TRACKED:
+            entry.verdict, entry.why = Verdict.BULK_READ, BULK_READ
+    if left_out > MOST_LEFT_OUT:
+        more = left_out - MOST_LEFT_OUT
+        paste.notes.append(f"{more:,} further pieces without a new id are not listed.")
+
+
+def _without_secrets(text: str) -> str:
+    """The start of a piece without tokens: people paste whole commands."""
+    return _SECRET_ADDRESS.sub(r"\1[hidden]", redact(text[: 4 * TEXT_SHOWN]))
+
+
+def _note_damage(paste: Paste) -> None:
+    """Say where ids look as if a spreadsheet or a float had rounded them."""
+    ids = [entry.job_id for entry in paste.entries if entry.verdict == Verdict.TRACKED]
+    long = [job_id for job_id in ids if len(job_id) > 15]
+    if len(long) > 1 and all(set(job_id[15:]) == {"0"} for job_id in long):
+        paste.notes.append(
+            "All ids end in noughts from the 16th digit on: Excel rounds them so. Check them with "
+            "Zoho, or copy them from where they came from."
+        )
+    floats = [
+        entry.job_id
+        for entry in paste.entries
+        if entry.verdict == Verdict.TRACKED
+        and entry.text.rpartition(".")[2].strip("0") == ""
+        and "." in entry.text
+        and int(entry.job_id) > _EXACT
+    ]
+    if floats and all(int(float(job_id)) == int(job_id) for job_id in floats):
+        paste.notes.append(
+            "Ids that end in “.0” were floating-point numbers, which cannot hold all digits: the "
+            "last ones may be wrong. Check them with Zoho."
+        )
+
+
+def _pieces(text: str) -> Iterator[tuple[int, Piece]]:
+    """(line, piece) of a text that is no table."""
+    starts = [0, *(found.end() for found in _LINE_END.finditer(text))]
+
+    def line_end(at: int) -> int:
+        number = bisect_right(starts, at)
+        return starts[number] if number < len(starts) else len(text)
+
+    reader = Reader(text)
+    at = 0
+    while at < len(text):
+        end = line_end(at)
+        has_answer, looked_at = False, at
+        while bracket := _BRACKET.search(text, looked_at, end):
+            value = reader.value_at(bracket.start())
+            if value is None:
+                looked_at = bracket.end()
+                continue
+            looked_at = value[1]
+            pieces = pieces_in(value[0])
+            if not pieces and looked_at > end:
+                pieces = _of_value_without_ids(text[bracket.start() : looked_at])
+            if pieces:
+                has_answer = True
+                yield from _with_lines(text, starts, bracket.start(), looked_at, pieces)
+                at, end = looked_at, line_end(looked_at - 1)
+        if not has_answer:
+            for piece in lines.pieces_of(text[at:end]):
+                yield bisect_right(starts, at), piece
+        at = end
+
+
+def _of_value_without_ids(text: str) -> list[Piece]:
+    """What an object over several lines is taken for in which no job has its id."""
+    found = {piece.job_id: piece for piece in lines.addresses_in(text)}
+    return list(found.values()) or [Piece(text[:TEXT_SHOWN], Verdict.NOT_AN_ID)]
+
+
+def _with_lines(
+    text: str, starts: list[int], start: int, end: int, pieces: list[Piece]
+) -> Iterator[tuple[int, Piece]]:
+    """The pieces of an answer with the lines in which they stand."""
+    at, misses = start, 0
+    for piece in pieces:
+        found = text.find(piece.text, at, end)
+        if found < 0 and misses < MOST_MISSES:
+            misses += 1
+            found = text.find(piece.text, start, end)
+        at = max(found, at)
+        yield bisect_right(starts, max(found, start)), piece

@@ -1,0 +1,1 @@
+"""What stands in a paste: values, tables, lines. Pure: no clock, no database, no network."""

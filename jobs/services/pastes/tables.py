@@ -1,0 +1,189 @@
+"""Tables in a paste: CSVs and what is copied from spreadsheets, with a column of ids."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.services.pastes import lines
+from jobs.services.pastes.answers import ID_NAMES
+from jobs.services.pastes.pieces import (
+    BULK_READ,
+    NO_ID,
+    Piece,
+    Verdict,
+    is_long_id,
+    piece_of,
+    plain,
+)
+
+DELIMITERS = "\t;,|"
+LABEL_NAMES = ("label", "joblabel", "name", "jobname")
+MOST_NAMES = 8
+
+# Excel's own way to name the delimiter.
+_SEPARATOR_LINE = re.compile(r"\"?sep=([\t;,|])\"?[ \t]*(?:\r\n|\r|\n)", re.I)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The pieces of a table by line, and a sentence about the columns that were read."""
+
+    pieces: list[tuple[int, Piece]]
+    note: str
+
+
+def read(text: str) -> Table | None:
+    """The table that a text is; None where it is none, or none with a column of ids.
+
+    The column is found by its name in the first row, else by its values.
+    """
+    begin = len(text) - len(text.lstrip("\r\n"))
+    if separator := _SEPARATOR_LINE.match(text, begin):
+        begin = separator.end()
+    first_line = text[begin:].partition("\n")[0]
+    # Anything with an object in its first row is no table, and more sorely misread as one.
+    if "{" in first_line:
+        return None
+    delimiters = separator[1] if separator else DELIMITERS
+    by_name = [mark for mark in delimiters if _id_column(_cells(first_line, mark)) is not None]
+    by_values = [mark for mark in delimiters if mark in first_line and mark not in by_name]
+    by_values.sort(key=first_line.count, reverse=True)
+    for mark in [*by_name, *by_values]:
+        rows = _rows(text, begin, mark)
+        if rows and (table := _table(rows, is_named=mark in by_name)):
+            return table
+    return None
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of a first row; none of one that this delimiter does not part."""
+    if delimiter not in line:
+        return []
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _rows(text: str, begin: int, delimiter: str) -> list[tuple[int, list[str]]]:
+    """(line at which it begins, cells) of each row that is not empty; none of a broken table."""
+    before = len(_LINE_END.findall(text[:begin]))
+    # Strictly: where a quotation mark has no partner, nobody can say where rows end.
+    reader = csv.reader(
+        io.StringIO(text[begin:]), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    rows = []
+    line = before + 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((line, row))
+            line = before + reader.line_num + 1
+    except csv.Error:
+        return []
+    return rows
+
+
+def _table(rows: list[tuple[int, list[str]]], *, is_named: bool) -> Table | None:
+    if not rows:
+        return None
+    header = rows[0][1]
+    column = _id_column(header) if is_named else None
+    by_values = _column_by_values([row for _, row in rows])
+    if column is not None and by_values not in (None, column):
+        # "id" may number the rows, and the ids of jobs stand elsewhere.
+        filled = [row[column] for _, row in rows[1:] if len(row) > column]
+        if plain(header[column]) == "id" and not any(is_long_id(cell.strip()) for cell in filled):
+            column = None
+    if column is None:
+        column = by_values
+    if column is None:
+        return None
+    has_header = is_named or _id_of(header, column) is None
+    names = header if has_header else []
+    label = next(
+        (
+            at
+            for wanted in LABEL_NAMES
+            for at, name in enumerate(names)
+            if plain(name) == wanted and at != column
+        ),
+        None,
+    )
+    kinds = [at for at, name in enumerate(names) if plain(name) in ("operation", "jobtype")]
+    pieces = [
+        (line, _piece(row, column, label, kinds)) for line, row in rows[1 if has_header else 0 :]
+    ]
+    if not pieces:
+        return None
+    return Table(pieces, _note(rows, names, column, label))
+
+
+def _id_column(header: Sequence[str]) -> int | None:
+    """The column whose name says that it holds ids."""
+    names = [plain(name) for name in header]
+    return next((names.index(wanted) for wanted in ID_NAMES if wanted in names), None)
+
+
+def _column_by_values(rows: list[list[str]]) -> int | None:
+    """The column most of whose values are ids, where others are not; each value once."""
+    width, with_it = Counter(len(row) for row in rows).most_common(1)[0]
+    if width < 2 or len(rows) < 2 or with_it < 0.8 * len(rows):
+        return None
+    rows = [row for row in rows if len(row) == width]
+    found = {}
+    for at in range(width):
+        ids = [cell for row in rows if (cell := _id_of(row, at))]
+        if len(ids) >= 0.5 * len(rows):
+            found[at] = len(set(ids))
+    # A list of ids is no table, and an org's number is the same in each row.
+    if not found or len(found) == width:
+        return None
+    return max(found, key=lambda at: (found[at], -at))
+
+
+def _id_of(row: list[str], at: int) -> str | None:
+    piece = piece_of(row[at]) if at < len(row) else None
+    if piece is None:
+        return None
+    return piece.text if piece.verdict == Verdict.ROUNDED or is_long_id(piece.job_id) else None
+
+
+def _piece(row: list[str], column: int, label: int | None, kinds: list[int]) -> Piece:
+    cell = row[column].strip() if column < len(row) else ""
+    shown = cell or " ".join(part.strip() for part in row if part.strip())
+    piece = piece_of(cell) if cell else None
+    if piece is None and cell:
+        piece = next(iter(lines.addresses_in(cell)), None)
+    if piece is None:
+        why = NO_ID if cell else "The column of ids is empty in this row."
+        return Piece(shown, Verdict.NOT_AN_ID, why=why)
+    if any(at < len(row) and plain(row[at]) in ("read", "bulkread") for at in kinds):
+        return Piece(shown, Verdict.BULK_READ, piece.job_id, BULK_READ)
+    text = row[label].strip() if label is not None and label < len(row) else ""
+    return Piece(piece.text, piece.verdict, piece.job_id, piece.why, " ".join(text.split())[:200])
+
+
+def _note(
+    rows: list[tuple[int, list[str]]], names: list[str], column: int, label: int | None
+) -> str:
+    def called(at: int) -> str:
+        name = " ".join(names[at].split())[:60] if at < len(names) else ""
+        return f"“{name}”" if name else f"{at + 1}"
+
+    width = max(len(row) for _, row in rows)
+    note = f"Read as a table: the ids stand in column {called(column)}"
+    if label is not None:
+        note += f", the labels in {called(label)}"
+    others = [called(at) for at in range(width) if at not in (column, label)]
+    if not others:
+        return f"{note}."
+    more = len(others) - MOST_NAMES
+    listed = ", ".join(others[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    if len(others) == 1:
+        return f"{note}. The other column is not used: {listed}."
+    return f"{note}. The other columns are not used: {listed}."
