@@ -21,6 +21,7 @@ __all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read"
 
 MAX_IDS = 5_000
 MAX_CHARACTERS = 2_000_000
+MAX_LINES = 50_000
 # Of what is left out beyond so many pieces, only their number is said.
 MOST_LEFT_OUT = 5_000
 TEXT_SHOWN = 200
@@ -80,6 +81,8 @@ def read(text: str) -> Paste:
     """
     if len(text) > MAX_CHARACTERS:
         raise TooManyIdsError("More than 2 MB of text at once: paste it in several goes.")
+    if len(_LINE_END.findall(text)) >= MAX_LINES:
+        raise TooManyIdsError(f"More than {MAX_LINES:,} lines at once: paste them in several goes.")
     text = clean_text(text.lstrip("\ufeff"), MAX_CHARACTERS)
     paste = Paste()
     table = tables.read(text)
@@ -163,23 +166,24 @@ def _pieces(text: str) -> Iterator[tuple[int, Piece]]:
         return starts[number] if number < len(starts) else len(text)
 
     reader = Reader(text)
+    bracket = _BRACKET.search(text)
     at = 0
     while at < len(text):
         end = line_end(at)
-        has_answer, looked_at = False, at
-        while bracket := _BRACKET.search(text, looked_at, end):
-            value = reader.value_at(bracket.start())
-            if value is None:
-                looked_at = bracket.end()
-                continue
-            looked_at = value[1]
-            pieces = pieces_in(value[0])
-            if not pieces and looked_at > end:
-                pieces = _of_value_without_ids(text[bracket.start() : looked_at])
-            if pieces:
-                has_answer = True
-                yield from _with_lines(text, starts, bracket.start(), looked_at, pieces)
-                at, end = looked_at, line_end(looked_at - 1)
+        has_answer = False
+        while bracket is not None and bracket.start() < end:
+            start, looked_at = bracket.span()
+            value = reader.value_at(start)
+            if value is not None:
+                looked_at = value[1]
+                pieces = pieces_in(value[0])
+                if not pieces and looked_at > end:
+                    pieces = _of_value_without_ids(text[start:looked_at])
+                if pieces:
+                    has_answer = True
+                    yield from _with_lines(text, starts, start, looked_at, pieces)
+                    at, end = looked_at, line_end(looked_at - 1)
+            bracket = None if reader.is_spent else _BRACKET.search(text, looked_at)
         if not has_answer:
             for piece in lines.pieces_of(text[at:end]):
                 yield bisect_right(starts, at), piece

@@ -15,6 +15,7 @@ from jobs.services.pastes.pieces import (
 )
 
 _PARTING = re.compile(r"[\s,;|]+")
+_LIST_MARK = re.compile(r"[,;|]")
 _GROUPED = re.compile(r"\s*[\"']?[0-9]{1,3}(?:([,.'\u2019 ])[0-9]{3})(?:\1[0-9]{3}){3,9}[\"']?\s*")
 # Decimal commas would part the number.
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])([0-9]),([0-9]{1,17}[eE]\+?[0-9]{2})(?!\w)")
@@ -64,10 +65,11 @@ def pieces_of(line: str) -> list[Piece]:
     if all(alone):
         return [piece for piece in alone if piece is not None]
     share = sum(piece is not None for piece in alone) / len(alone)
-    if share <= 0.5 and (found := list(_in_text(line))):
+    is_list = len(parts) > 1 and share >= 0.5
+    if (share <= 0.5 or not _LIST_MARK.search(line)) and (found := list(_in_text(line))):
         return found
     # A list with a slip in it: what is an id is taken, the rest is named.
-    if len(parts) > 1 and share >= 0.5:
+    if is_list:
         return [
             piece or Piece(part, Verdict.NOT_AN_ID)
             for part, piece in zip(parts, alone, strict=True)
@@ -93,11 +95,12 @@ def _in_text(line: str) -> Iterator[Piece]:
             yield Piece(text, piece.verdict, piece.job_id, piece.why)
         return
     is_read = _BULK_READ.search(line) is not None and not _BULK_WRITE.search(line)
-    searched = _OBJECT_OF_OTHERS.sub(_blanks, line)
+    searched = _OBJECT_OF_OTHERS.sub(_blanks, line) if "{" in line else line
     named: dict[str, str] = {}
     kind, end = "", -1
     for found in _NUMBER.finditer(searched):
-        if end < 0 or not _BETWEEN_NUMBERS.fullmatch(searched, end, found.start()):
+        between = _BETWEEN_NUMBERS.fullmatch(searched, end, found.start()) if end >= 0 else None
+        if between is None or (kind != "job" and not _LIST_MARK.search(between[0])):
             kind = _kind_of(searched[max(found.start() - 64, 0) : found.start()])
         end = found.end()
         if kind or not _is_time(found[0]):

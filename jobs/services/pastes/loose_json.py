@@ -8,8 +8,13 @@ import re
 from typing import Any
 
 DEEPEST = 100
+# Answers are seldom longer, in characters.
+WINDOW = 65_536
+# What an attempt in vain costs at the least, in characters.
+ATTEMPT = 50
 
 _STRICT = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_LIKE_JSON = re.compile(r"\{\s*[\"}]|\[")
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<mark>[{}\[\],:=])
@@ -42,29 +47,41 @@ class Reader:
         self.text = text
         self._left = 3 * len(text) + 100_000
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether so many attempts were made in vain that nothing is read any more."""
+        return self._left <= 0
+
     def value_at(self, start: int) -> tuple[Any, int] | None:
         """The object or list that begins there, and where it ends.
 
         None where none begins. One that is cut off at the end of the text is read as far as it
         goes.
         """
-        if self._left <= 0:
+        if self.is_spent:
             return None
-        try:
-            return _STRICT.raw_decode(self.text, start)
-        except RecursionError:
-            self._left -= 20_000
-            return None
-        except ValueError as error:
-            # Where a string has no end, all of the text was looked at for it.
-            is_open = getattr(error, "msg", "").startswith("Unterminated")
-            looked = len(self.text) if is_open else getattr(error, "pos", start)
-            self._left -= looked - start
+        if _LIKE_JSON.match(self.text, start) and (found := self._strictly(start, WINDOW)):
+            return found
         try:
             return _loosely(self.text, start)
         except _NoValueError as error:
-            self._left -= error.at - start + 1
+            self._left -= error.at - start + ATTEMPT
             return None
+
+    def _strictly(self, start: int, size: int) -> tuple[Any, int] | None:
+        # A part of the text, as the error of the decoder counts the lines before it each time.
+        part = self.text[start : start + size]
+        is_cut = start + size < len(self.text)
+        try:
+            value, end = _STRICT.raw_decode(part)
+        except RecursionError:
+            self._left -= 20_000
+            return None
+        except json.JSONDecodeError as error:
+            is_open = error.msg.startswith("Unterminated") or error.pos > len(part) - 20
+            self._left -= len(part) if is_open else error.pos
+            return self._strictly(start, len(self.text)) if is_cut and is_open else None
+        return value, start + end
 
 
 def _loosely(text: str, start: int) -> tuple[Any, int]:

@@ -22,6 +22,7 @@ from jobs.services.pastes.pieces import (
 DELIMITERS = "\t;,|"
 LABEL_NAMES = ("label", "joblabel", "name", "jobname")
 MOST_NAMES = 8
+MOST_COLUMNS = 1_000
 
 # Excel's own way to name the delimiter.
 _SEPARATOR_LINE = re.compile(r"\"?sep=([\t;,|])\"?[ \t]*(?:\r\n|\r|\n)", re.I)
@@ -45,8 +46,8 @@ def read(text: str) -> Table | None:
     if separator := _SEPARATOR_LINE.match(text, begin):
         begin = separator.end()
     first_line = text[begin:].partition("\n")[0]
-    # Anything with an object in its first row is no table, and more sorely misread as one.
-    if "{" in first_line:
+    # What has an object in its first row is no table, and would be misread as one.
+    if "{" in first_line or max(map(first_line.count, DELIMITERS)) > MOST_COLUMNS:
         return None
     delimiters = separator[1] if separator else DELIMITERS
     by_name = [mark for mark in delimiters if _id_column(_cells(first_line, mark)) is not None]
