@@ -123,6 +123,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A host that is gone must not keep a page, or the lookout, waiting for minutes.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    } | DATABASES["default"].get("OPTIONS", {})
 
 # --- Background work --------------------------------------------------------------------------
 
@@ -200,6 +208,27 @@ EMAIL_USE_SSL = _email["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = _email["EMAIL_TIMEOUT"] or 15
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bulkwatch <bulkwatch@localhost>")
 
+# --- The lookout ------------------------------------------------------------------------------
+
+# Who is told when Bulkwatch itself does not work; jobs.services.lookout says who, if nobody is.
+OPERATORS = [
+    address.strip()
+    for address in env.str("OPERATORS", "").replace(";", ",").split(",")
+    if address.strip()
+]
+if any("@" not in address for address in OPERATORS):
+    raise ImproperlyConfigured("OPERATORS must be mail addresses, separated by commas.")
+HEARTBEAT_URL = env.str("HEARTBEAT_URL", "")
+_heartbeat = urlsplit(HEARTBEAT_URL)
+if HEARTBEAT_URL and not (
+    (_heartbeat.scheme == "https" and _heartbeat.hostname)
+    or (_heartbeat.scheme == "http" and _heartbeat.hostname in ("127.0.0.1", "localhost", "::1"))
+):
+    raise ImproperlyConfigured(
+        "HEARTBEAT_URL must begin with https://: whoever reads it on its way can keep an alarm "
+        "from being raised. (http:// is for this machine alone.)"
+    )
+
 # --- Sign-in ----------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = [
@@ -239,6 +268,7 @@ if env.bool("TRUST_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(SITE_URL))]
 SECURE_REFERRER_POLICY = "same-origin"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.AlwaysHidingFilter"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

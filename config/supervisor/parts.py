@@ -100,6 +100,15 @@ def beat() -> Part:
     )
 
 
+def lookout() -> Part:
+    """The process that tells the operators by mail when the other parts do not work."""
+    return Part(name="lookout", argv=lookout_argv(), stop_seconds=2)
+
+
+def lookout_argv(*arguments: str) -> list[str]:
+    return [sys.executable, "manage.py", "lookout", *arguments]
+
+
 def _listens(port: int) -> bool:
     try:
         socket.create_connection((HOST, port), timeout=PROBE_SECONDS).close()

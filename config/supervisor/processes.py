@@ -38,7 +38,14 @@ class StopRequestedError(Exception):
 
 
 class PartEndedError(Exception):
-    """A part ended by itself, or did not become ready."""
+    """A part ended by itself, or did not become ready.
+
+    `what` says in one line which and how; the message goes on with the end of its log.
+    """
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 @dataclass(frozen=True)
@@ -149,10 +156,8 @@ class Supervisor:
         while not running.part.is_ready():
             self._raise_next_event(timeout=READY_CHECK_SECONDS)
             if time.monotonic() > deadline:
-                raise PartEndedError(
-                    self._with_last_lines(
-                        running, f"was not ready after {running.part.ready_seconds:.0f} s"
-                    )
+                raise self._ended(
+                    running, f"was not ready after {running.part.ready_seconds:.0f} s"
                 )
 
     def run(self) -> None:
@@ -167,7 +172,7 @@ class Supervisor:
             return
         if isinstance(event, signal.Signals):
             raise StopRequestedError
-        raise PartEndedError(self._with_last_lines(event, event.how_it_ended))
+        raise self._ended(event, event.how_it_ended)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.events.put(signal.Signals(number))
@@ -214,15 +219,17 @@ class Supervisor:
             if shown:
                 self.show(f"{name} | {line}")
 
-    def _with_last_lines(self, running: RunningPart, what: str) -> str:
+    def _ended(self, running: RunningPart, how: str) -> PartEndedError:
         name = running.part.name
+        what = f"{name} {how}"
         if running.log_keeper:
             # The last words may still be on their way; a grandchild may hold the pipe for longer.
             running.log_keeper.join(timeout=0.5)
         if not running.last_lines:
-            return f"{name} {what}."
+            return PartEndedError(what, f"{what}.")
         last = "\n".join(f"  {line}" for line in running.last_lines)
-        return f"{name} {what}. The end of {self.logs / f'{name}.log'}:\n{last}"
+        log = self.logs / f"{name}.log"
+        return PartEndedError(what, f"{what}. The end of {log}:\n{last}")
 
 
 class BoundedLog(RotatingFileHandler):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -17,11 +18,16 @@ from config.supervisor import parts, prepare
 from config.supervisor.processes import PartEndedError, StopRequestedError, Supervisor
 
 SANDBOX_PORT = 9009
+# A mail server that is slow must not keep the command, which may be about to be started anew.
+TELLING_SECONDS = 20.0
 DEMO_ENVIRONMENT = {"BULKWATCH_DEMO": "1", "ALLOW_CUSTOM_ZOHO_HOSTS": "1"}
 
 
 class Command(BaseCommand):
-    help = "Run the broker, the worker, the clock and the web server here; Ctrl-C stops them all."
+    help = (
+        "Run the broker, the worker, the clock, the lookout and the web server here; Ctrl-C stops "
+        "them all."
+    )
     # The checks that matter run with `migrate`; here they would only delay the first page.
     requires_system_checks: list[str] = []
 
@@ -46,6 +52,7 @@ class Command(BaseCommand):
         except prepare.NotReadyError as error:
             raise CommandError(str(error)) from error
         except PartEndedError as error:
+            tell_operators(error.what, site_url=f"http://{prepare.HOST}:{port}")
             raise CommandError(f"{error}\nEverything has been stopped.") from error
         except (StopRequestedError, KeyboardInterrupt):
             self.say("Bulkwatch has stopped.")
@@ -89,6 +96,7 @@ class Command(BaseCommand):
             remove_beat_schedule(Path(settings.CELERY_BEAT_SCHEDULE_FILENAME))
             supervisor.start(parts.worker(worker_processes))
             supervisor.start(parts.beat())
+            supervisor.start(parts.lookout())
 
             self.say(f"Bulkwatch is running at {address}/")
             if password:
@@ -102,6 +110,21 @@ class Command(BaseCommand):
     def say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def tell_operators(what: str, *, site_url: str) -> None:
+    """Have it mailed that everything was stopped; it is said on the console in any case."""
+    try:
+        subprocess.run(
+            parts.lookout_argv("--stopped", what),
+            cwd=settings.BASE_DIR,
+            env={"SITE_URL": site_url, **os.environ},
+            stdin=subprocess.DEVNULL,
+            timeout=TELLING_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        pass
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -113,7 +113,7 @@ class Up:
             return "is running at" in self.output
 
         wait_until(ready, START_SECONDS, "up says that it runs")
-        wait_until(lambda: len(self.parts()) == 5, START_SECONDS, "all parts are started")
+        wait_until(lambda: len(self.parts()) == 6, START_SECONDS, "all parts are started")
         worker = {self.parts()["worker"]}
         wait_until(
             lambda: len(processes_in_sessions(worker)) == 3, START_SECONDS, "the worker's processes"
@@ -133,6 +133,7 @@ class Up:
             "web": "supervisor.web",
             "worker": "config worker",
             "beat": "config beat",
+            "lookout": "manage.py lookout",
         }
         found = {}
         for pid, command in children_of(self.process.pid).items():

@@ -60,7 +60,12 @@ def test_compose_refuses_a_missing_secret(tmp_path, missing):
 
 
 def test_every_part_is_there(services):
-    assert set(services) == {"migrate", "web", "worker", "beat", "redis", "postgres"}
+    parts = {"web", "worker", "beat", "lookout"}
+    assert set(services) == parts | {"migrate", "redis", "postgres"}
+
+
+def test_the_lookout_starts_without_the_broker(services):
+    assert set(services["lookout"]["depends_on"]) == {"migrate"}
 
 
 def test_only_the_site_is_published_and_on_this_machine_alone(services):

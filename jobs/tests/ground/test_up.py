@@ -151,14 +151,34 @@ def test_killed_while_it_starts_it_leaves_nothing(data_dir):
         wait_until(lambda: not up.left_over(), CLEAN_UP_SECONDS, "all is gone")
 
 
-@pytest.mark.parametrize("name", ["broker", "web", "worker", "beat", "watchdog"])
-def test_the_end_of_one_part_stops_all_and_is_named(data_dir, name):
-    with Up(data_dir) as up:
+@pytest.mark.parametrize("name", ["broker", "web", "worker", "beat", "lookout", "watchdog"])
+def test_the_end_of_one_part_stops_all_and_is_named_and_mailed(data_dir, name):
+    with Up(data_dir, OPERATORS="oncall@example.com") as up:
         up.wait_ready()
         os.kill(up.parts()[name], signal.SIGKILL)
         assert up.process.wait(30) == 1
         assert f"{name} was killed by SIGKILL" in up.output
         assert up.left_over() == {}
+    [mail] = [path.read_text() for path in (data_dir / "mail").iterdir()]
+    assert "To: oncall@example.com" in mail
+    assert f"Subject: [Bulkwatch] Bulkwatch has stopped: {name} was killed by SIGKILL" in mail
+
+
+def test_a_stop_that_was_asked_for_is_not_mailed(data_dir):
+    with Up(data_dir, OPERATORS="oncall@example.com") as up:
+        up.wait_ready()
+        assert up.stop(signal.SIGTERM) == 0
+    assert not (data_dir / "mail").exists()
+
+
+def test_a_mail_server_that_keeps_silent_does_not_keep_up_from_ending(data_dir):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
+        with Up(data_dir, OPERATORS="oncall@example.com", EMAIL_URL=url) as up:
+            up.wait_ready()
+            os.kill(up.parts()["beat"], signal.SIGKILL)
+            assert up.process.wait(40) == 1
+            assert "beat was killed by SIGKILL" in up.output
 
 
 def test_a_killed_web_process_comes_back_while_the_other_answers(data_dir):
