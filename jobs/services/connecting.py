@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
 from jobs.models.fields import Sealed
@@ -162,6 +163,7 @@ def set_paused(connection: Connection, paused: bool) -> None:
     Connection.objects.filter(pk=connection.pk).update(paused=paused)
 
 
+@sensitive_variables()
 def test(connection: Connection) -> TestResult:
     """Ask Zoho for an access token where none is held, and for the details of one job.
 
