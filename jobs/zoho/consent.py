@@ -52,7 +52,7 @@ def other_data_center(region: Region, *, location: str, accounts_server: str) ->
         if address is not None and own is not None and address.origin == own.origin:
             return ""
         for center in DATA_CENTERS.values():
-            if address is not None and address.host == center.accounts_host:
+            if address is not None and address.origin == ("https", center.accounts_host, 443):
                 return f"{center.name} ({center.accounts_host})"
         return "another server than the one of its data centre"
     named = DATA_CENTERS.get(location.lower())
