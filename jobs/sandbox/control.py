@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .faults import fault_from
+from .imports import Manner
 from .lives import iso
 from .results import upload_csv
 from .samples import SAMPLE_CONNECTION, sample_jobs
@@ -60,6 +61,9 @@ def _answer(sandbox: "Sandbox", request: Request, order: Any) -> Answer:
             return _upload(sandbox, job_id, int(number))
         case "PUT", "refusals":
             return json_answer({"refusals": _refuse(sandbox, order)})
+        case "PUT", "callbacks":
+            sandbox.imports.manner = Manner(**order)
+            return json_answer(order)
         case "GET" | "PUT" | "POST" | "DELETE", "faults":
             return json_answer(_faults(sandbox, request.method, order))
         case "PUT", "latency":

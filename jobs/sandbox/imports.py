@@ -12,7 +12,7 @@ import threading
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from .decisions import Crm, Parents, Plan, decide, tally_of
 from .errors import ZohoError
@@ -44,6 +44,33 @@ class Sent:
     lines: list[list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How callbacks are made: as JSON, or as a form with the details in a field or as fields.
+
+    So many ``times``, so many seconds of ``delay`` after the end. Zoho documents none of it but
+    that a job's details are posted when it ends.
+    """
+
+    body: str = "json"
+    times: int = 1
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.body not in ("json", "field", "fields"):
+            raise ValueError(f"there is no body {self.body!r}; there are json, field, fields")
+
+    def encode(self, details: dict[str, Any]) -> tuple[str, bytes]:
+        """Return the content type and the body."""
+        text = json.dumps(details)
+        if self.body == "json":
+            return "application/json", text.encode()
+        fields = {"details": text}
+        if self.body == "fields":
+            fields = {name: str(value) for name, value in details.items()}
+        return "application/x-www-form-urlencoded", urlencode(fields).encode()
+
+
 class Imports:
     """Uploaded files, the CRM's records, and the callbacks still to be made."""
 
@@ -59,6 +86,7 @@ class Imports:
             self._files: dict[str, dict[str, bytes]] = {}
             self._next_file_id = 111111000000541001
             self._pending: list[Job] = []
+            self.manner = Manner()
 
     def start(self) -> None:
         self._stopped.clear()
@@ -160,14 +188,16 @@ class Imports:
         while not self._stopped.wait(0.1):
             now = self._sandbox.clock()
             with self._lock:
-                due = [job for job in self._pending if job.is_finished(now)]
+                manner = self.manner
+                due = [job for job in self._pending if job.is_finished(now - manner.delay)]
                 self._pending = [job for job in self._pending if job not in due]
             for job in due:
-                call_back(job, job.details(now))
+                for _ in range(manner.times):
+                    call_back(job, *manner.encode(job.details(now)))
 
 
-def call_back(job: Job, details: dict[str, Any]) -> None:
-    """Post a job's details to its callback address, once. Only this machine is ever called."""
+def call_back(job: Job, content_type: str, body: bytes) -> None:
+    """Post to a job's callback address, once. Only this machine is ever called."""
     parts = urlsplit((job.callback or {}).get("url", ""))
     if parts.scheme != "http" or parts.hostname not in LOOPBACK_HOSTS:
         return
@@ -176,8 +206,7 @@ def call_back(job: Job, details: dict[str, Any]) -> None:
         parts.hostname, parts.port or 80, timeout=CALLBACK_TIMEOUT_SECONDS
     )
     with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", path, json.dumps(details).encode(), headers)
+        connection.request("POST", path, body, {"Content-Type": content_type})
         connection.getresponse().read(1024)
 
 

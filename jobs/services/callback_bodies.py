@@ -18,6 +18,7 @@ MOST_IDS = 10
 _MOST_FIELDS = 100
 _LONGEST_NUMBER = 40
 
+_NESTED = re.compile(r"[{\[]")
 _FIELD_NAME = re.compile(r'\bname="?([^";\r\n]*)')
 
 
@@ -32,10 +33,13 @@ def job_ids(body: bytes) -> list[str]:
     if whole is not None:
         return ids_in_json(whole)[:MOST_IDS]
     fields = dict(_fields(text))
-    # The name of a field may be all there is: a form whose only field is a JSON text.
-    texts = [*fields.values(), *fields.keys()]
-    parts: list[Any] = [fields, *filter(None, map(_from_json, texts))]
-    found = [job_id for part in parts for job_id in ids_in_json(part)]
+    plain = {name: value for name, value in fields.items() if not _NESTED.search(value)}
+    found = ids_in_json(plain)
+    if not found:
+        # The name of a field may be all there is: a form whose only field is a JSON text. With an
+        # id of its own, a form has others in its fields: of who made the job, of its module.
+        parts = filter(None, map(_from_json, [*fields.values(), *fields.keys()]))
+        found = [job_id for part in parts for job_id in ids_in_json(part)]
     return list(dict.fromkeys(found))[:MOST_IDS]
 
 

@@ -39,6 +39,7 @@ WINDOW = timedelta(minutes=1)
 MOST_UNCONFIRMED = 1_000
 UNCONFIRMED_SINCE = timedelta(hours=1)
 FORGOTTEN_AFTER = timedelta(days=1)
+FORGOTTEN_AT_ONCE = 2_000
 
 # However often Zoho calls, a job is not asked about again sooner than this after the last time,
 # and one that is not watched any more (ended without a result, or refused) not sooner than that.
@@ -193,11 +194,15 @@ def take_call(connection: Connection, body: bytes) -> Taken:
 
 
 def forget_unconfirmed(now: datetime) -> int:
-    """Delete jobs found by callback that Zoho does not know, a day after; return how many."""
+    """Delete jobs found by callback that Zoho does not know, a day after; return how many.
+
+    In short runs: what is left over waits for the next.
+    """
     unknown = BulkWriteJob.objects.unconfirmed().filter(
         tracked_at__lt=now - FORGOTTEN_AFTER, poll_state=BulkWriteJob.PollState.BLOCKED
     )
-    _, deleted = unknown.delete()
+    some = list(unknown.order_by("tracked_at").values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
+    _, deleted = unknown.filter(pk__in=some).delete()
     return deleted.get(BulkWriteJob._meta.label, 0)
 
 
@@ -267,7 +272,8 @@ def _make_due(job: BulkWriteJob, now: datetime) -> bool:
     this = BulkWriteJob.objects.filter(pk=job.pk)
     if job.poll_state == state.ACTIVE:
         at = _not_before(job, SOONEST, now)
-        later = Q(next_poll_at=None) | Q(next_poll_at__gt=at)
+        # An answer that is being awaited may be older than the end: `recording` then plans anew.
+        later = Q(next_poll_at=None) | Q(next_poll_at__gt=at) | Q(lease_until__gt=now)
         return bool(this.active().filter(later).update(next_poll_at=at))
     if job.poll_state == state.BLOCKED:
         waiting = this.filter(poll_state=state.BLOCKED)

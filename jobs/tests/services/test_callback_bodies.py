@@ -40,6 +40,10 @@ def text(value):
         text({"status": "success", "code": "ADDED", "details": {"id": ID, "created_by": {}}}),
         urlencode({"id": ID}).encode(),
         urlencode({"job_id": ID, "status": "COMPLETED"}).encode(),
+        urlencode(
+            {name: json.dumps(value) for name, value in DETAILS.items()} | {"id": ID}
+        ).encode(),
+        urlencode({name: str(value) for name, value in DETAILS.items()}).encode(),
         urlencode({"payload": json.dumps(DETAILS)}).encode(),
         urlencode({"data": json.dumps([DETAILS])}).encode(),
         urlencode({"details": json.dumps({"id": ID})}).encode(),

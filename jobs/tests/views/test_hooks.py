@@ -11,9 +11,12 @@ from django.db import connection as database
 from django.test import Client
 from django.utils import timezone
 
+from jobs import tasks
 from jobs.models import BulkWriteJob, Connection, JobEvent
 from jobs.services import callbacks, polling
+from jobs.services.recording import record
 from jobs.tests.factories import (
+    answer,
     body,
     completed,
     make_connection,
@@ -24,6 +27,8 @@ from jobs.tests.factories import (
 from jobs.zoho.errors import ZohoRejectedError
 
 NEW_ID = "111111000000777001"
+# Such a job is asked about every few minutes.
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 State = BulkWriteJob.PollState
 
 
@@ -140,16 +145,30 @@ def test_a_job_asked_about_a_moment_ago_is_asked_again_some_seconds_later(
     assert job.next_poll_at == job.last_polled_at + callbacks.SOONEST
 
 
+def test_a_call_that_comes_while_an_answer_is_awaited_has_the_job_asked_again(
+    zoho_calls, connection
+):
+    # Zoho ended the job between giving that answer and our recording of it.
+    job = make_job(connection)
+    [claim] = polling.claim_due()
+    awaited = answer(job, body(job, created_time=LONG_AGO))
+    zoho_calls({"id": job.zoho_job_id})
+    record(connection, claim.lease_token, [awaited])
+
+    job.refresh_from_db()
+    assert job.next_poll_at <= awaited.asked_at + callbacks.SOONEST
+
+
 def test_a_flood_costs_one_poll_in_some_seconds(zoho_calls, connection, time_machine):
     start = timezone.now()
-    job = make_job(connection, created_time=start - timedelta(hours=9))
+    job = make_job(connection)
     polls = 0
     for second in range(60):
         time_machine.move_to(start + timedelta(seconds=second), tick=False)
         for _ in range(5):
             zoho_calls({"id": job.zoho_job_id})
         if is_due(job):
-            observe(job, body(job, created_time=(start - timedelta(hours=9)).isoformat()))
+            observe(job, body(job, created_time=LONG_AGO))
             polls += 1
 
     assert polls == 60 / callbacks.SOONEST.total_seconds()
@@ -322,9 +341,11 @@ def test_what_zoho_never_knew_is_forgotten_a_day_later(zoho_calls, connection):
         observe(job, error)
     observe(known, body(known))
     BulkWriteJob.objects.update(poll_state=State.BLOCKED)
-    assert callbacks.forget_unconfirmed(timezone.now()) == 0
+    tasks.tidy_up()
+    assert BulkWriteJob.objects.count() == 3
 
-    assert callbacks.forget_unconfirmed(timezone.now() + timedelta(days=2)) == 1
+    BulkWriteJob.objects.update(tracked_at=timezone.now() - timedelta(hours=25))
+    tasks.tidy_up()
 
     assert set(BulkWriteJob.objects.all()) == {known, registered}
 
