@@ -173,7 +173,7 @@ class HoursChart:
 
 
 def hours_chart(
-    hours: Sequence[tuple[datetime, int]], *, width: int = 560, height: int = 150
+    hours: Sequence[tuple[datetime, int]], *, width: int = 480, height: int = 130
 ) -> HoursChart:
     """Draw (hour, calls) as columns over a grid of round numbers."""
     left, top, right, bottom = 40, 8, 8, 22

@@ -151,7 +151,7 @@ def test_what_another_interval_would_cost_stands_in_a_table(viewer):
     current = re.search(r'<tr aria-current="true".*?</tr>', page).group()
     assert "5 min <span" in current
     assert '<td class="n">288</td>' in current
-    assert re.search(r"30 s</th> <td class=\"n\">2,880</td> <td.*?more than there is", page)
+    assert re.search(r"30 s</th> <td class=\"n\">2,880</td> <td.*?over the budget", page)
 
 
 def test_what_zoho_says_is_left_is_told_with_its_age(viewer):
