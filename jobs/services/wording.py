@@ -27,7 +27,7 @@ def interval(seconds: float) -> str:
     """How far apart polls are: "45 s", "5 min", "1.5 h"."""
     if seconds < 120 and seconds % 60:
         return f"{round(seconds)} s"
-    if seconds < 7_200:
+    if seconds < 3_600:
         return f"{_short(seconds / 60)} min"
     return f"{_short(seconds / 3_600)} h"
 
