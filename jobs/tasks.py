@@ -11,11 +11,12 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services import alerting, polling
+from jobs.services import alerting, leases, polling
+from jobs.services.limits import tidying
 from jobs.services.results import fetching, retention
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.
-POLL_EXPIRES_SECONDS = polling.LEASE.total_seconds()
+POLL_EXPIRES_SECONDS = leases.LEASE.total_seconds()
 # The schedule asks for the same a few seconds later anyway.
 FOLLOW_UP_EXPIRES_SECONDS = 10
 # The schedule asks for the same an hour later anyway.
@@ -49,14 +50,14 @@ def dispatch_due_polls() -> None:
 @shared_task
 def poll_batch(connection_id: int, lease_token: str, more_is_due: bool) -> None:
     """Poll the jobs of one claim, then queue what their answers call for."""
-    batch = polling.poll_claim(connection_id, lease_token)
-    if more_is_due:
-        dispatch_due_polls.apply_async(expires=POLL_EXPIRES_SECONDS)
-    if batch is None:
+    polled = polling.poll_claim(connection_id, lease_token)
+    if polled is None:
         return
-    if batch.results:
+    if more_is_due and polled.answers:
+        dispatch_due_polls.apply_async(expires=POLL_EXPIRES_SECONDS)
+    if polled.results:
         fetch_due_results.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
-    elif batch.alerts:
+    elif polled.alerts:
         deliver_alerts.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
 
 
@@ -84,5 +85,6 @@ def deliver_alerts() -> None:
 @shared_task
 def tidy_up() -> None:
     """Delete what is to be kept no longer, in short runs, so that polling gets its turn."""
+    tidying.tidy_up(timezone.now())
     if retention.tidy_up(timezone.now()):
         tidy_up.apply_async(expires=TIDY_UP_EXPIRES_SECONDS)

@@ -8,13 +8,14 @@ from django.db.models import Q
 
 from jobs.models.connection import Connection
 from jobs.models.job import BulkWriteJob
+from jobs.models.leases import is_free
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
     def due(self, now: datetime) -> Self:
         """Alerts to send now that no worker is sending, the oldest first."""
         return self.filter(
-            Q(lease_until=None) | Q(lease_until__lte=now),
+            is_free(now, Alert.LONGEST_LEASE),
             state=Alert.State.PENDING,
             next_attempt_at__lte=now,
         ).order_by("pk")
@@ -37,6 +38,8 @@ class Alert(models.Model):
              pending -> failed        given up after two days of trying
              pending -> no_recipient  nobody is named to tell
     """
+
+    LONGEST_LEASE = timedelta(minutes=10)
 
     class Kind(models.TextChoices):
         FAILED = "failed", "Failed"

@@ -175,6 +175,16 @@ class Connection(models.Model):
         return self.blocked_at is not None
 
     @property
+    def is_proven(self) -> bool:
+        """Whether Zoho answered when it was asked last; otherwise one job is tried first."""
+        return (
+            self.last_answer_at is not None
+            and self.blocked_at is None
+            and not self.failures
+            and not self.waiting_for
+        )
+
+    @property
     def is_signed_in(self) -> bool:
         """Whether somebody has given it a refresh token; what that is worth, polling shows."""
         stored = self.__dict__.get("refresh_token")

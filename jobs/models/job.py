@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models.connection import Connection, split_addresses
+from jobs.models.leases import is_free
 
 
 class Outcome(models.TextChoices):
@@ -75,13 +76,13 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
         """Active jobs whose next poll has come and that no worker holds, the oldest due first."""
         return (
             self.active()
-            .filter(Q(lease_until=None) | Q(lease_until__lte=now), next_poll_at__lte=now)
+            .filter(is_free(now, BulkWriteJob.LONGEST_LEASE), next_poll_at__lte=now)
             .order_by("next_poll_at")
         )
 
     def leased(self, now: datetime) -> Self:
         """Jobs that some worker is asking Zoho about."""
-        return self.filter(lease_until__gt=now)
+        return self.filter(lease_until__gt=now, lease_until__lte=now + BulkWriteJob.LONGEST_LEASE)
 
     def unconfirmed(self) -> Self:
         """Jobs whose ids came by callback and of which Zoho, when asked, has said nothing yet."""
@@ -175,6 +176,8 @@ class BulkWriteJob(CountsMixin):
                   active <-> paused  by a person
                   done, blocked -> active  by "Refresh now"
     """
+
+    LONGEST_LEASE = timedelta(minutes=5)
 
     class FoundBy(models.TextChoices):
         """How the id got here."""

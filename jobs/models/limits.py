@@ -37,6 +37,15 @@ class CreditUse(models.Model):
         return f"{self.calls} calls in the hour from {self.hour}"
 
 
+class CallSlotQuerySet(models.QuerySet["CallSlot"]):
+    def dead(self, now: datetime) -> Self:
+        """Slots that have run out.
+
+        One with an end further off than any is given was made before the clock was set back.
+        """
+        return self.exclude(until__gt=now, until__lte=now + CallSlot.LONGEST)
+
+
 class CallSlot(models.Model):
     """Calls that one process may have under way for a connection, until a time it has to renew."""
 
@@ -44,6 +53,10 @@ class CallSlot(models.Model):
     token = models.CharField(max_length=32, unique=True)
     calls = models.PositiveSmallIntegerField()
     until = models.DateTimeField()
+
+    LONGEST = timedelta(minutes=10)
+
+    objects = CallSlotQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.calls} calls until {self.until}"

@@ -1,7 +1,7 @@
 """The result that Zoho offers when a job ends, and our own copy of it."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from jobs.models.job import BulkWriteJob, Resource
+from jobs.models.leases import is_free
 
 
 class RowCountsMixin(models.Model):
@@ -35,10 +36,18 @@ class ResultQuerySet(models.QuerySet["Result"]):
     def due(self, now: datetime) -> Self:
         """Results to fetch now that no worker is fetching, the longest waiting first."""
         return self.filter(
-            Q(lease_until=None) | Q(lease_until__lte=now),
+            is_free(now, Result.LONGEST_LEASE),
             state=Result.State.PENDING,
             next_attempt_at__lte=now,
         ).order_by("next_attempt_at")
+
+    def being_fetched(self, now: datetime) -> Self:
+        """Results that some worker is fetching."""
+        return self.filter(
+            state=Result.State.PENDING,
+            lease_until__gt=now,
+            lease_until__lte=now + Result.LONGEST_LEASE,
+        )
 
     def kept_since(self, moment: datetime) -> Self:
         """Results of which our copy was made at `moment` or before, the oldest first."""
@@ -70,6 +79,8 @@ class Result(RowCountsMixin):
              pending -> failed    it could not be fetched or is no result file
              archived -> deleted  our copy was deleted, by a person or by age; its figures stay
     """
+
+    LONGEST_LEASE = timedelta(minutes=15)
 
     class State(models.TextChoices):
         PENDING = "pending", "Being fetched"

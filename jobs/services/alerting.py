@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from email.utils import make_msgid
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome
+from jobs.models.leases import is_free
 from jobs.services import mails, wording
 from jobs.services.outcomes import FAILED_STATUSES, ResourceState, Verdict
 
@@ -188,7 +188,7 @@ def retry(alert: Alert) -> None:
     One that some worker is sending right now is left to it.
     """
     now = timezone.now()
-    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    free = is_free(now, Alert.LONGEST_LEASE)
     Alert.objects.filter(free, pk=alert.pk).exclude(state=Alert.State.SENT).update(
         state=Alert.State.PENDING, next_attempt_at=now, lease_until=None
     )

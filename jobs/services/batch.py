@@ -30,6 +30,7 @@ POLL_FIELDS = [
     "failures",
     "polls_after_end",
     "poll_error",
+    "unreadable_since",
     "lasting_warnings",
     "lease_token",
     "lease_until",
@@ -80,10 +81,14 @@ RESOURCE_FIELDS = [
 
 @dataclass
 class Batch:
-    """The rows that the answers of one batch make, gathered before any is written."""
+    """The rows that the answers of one batch make, gathered before any is written.
+
+    `stretch`: by how much the time to the next poll is stretched, to spare API credits.
+    """
 
     connection: Connection
     at: datetime
+    stretch: float = 1.0
     changed: list[BulkWriteJob] = field(default_factory=list)
     unchanged: list[BulkWriteJob] = field(default_factory=list)
     seen_again: list[tuple[int, datetime]] = field(default_factory=list)
@@ -115,6 +120,15 @@ class Batch:
 
     def write(self) -> None:
         """Write all of it; to be called once, in a transaction."""
+        self.write_rows()
+        self.write_alerts()
+
+    def write_alerts(self) -> None:
+        """Write what is to be told, once all of it is known."""
+        alerting.write(self.alerts)
+
+    def write_rows(self) -> None:
+        """Write all but what is to be told."""
         Snapshot.objects.bulk_create(self.snapshots)
         for snapshot in self.snapshots:
             snapshot.job.current_snapshot = snapshot
@@ -124,7 +138,6 @@ class Batch:
         _write_resources(self.details)
         Result.objects.bulk_create(self.results, ignore_conflicts=True)
         JobEvent.objects.bulk_create(self.events)
-        alerting.write(self.alerts)
 
 
 def _write_seen_again(seen_again: Sequence[tuple[int, datetime]]) -> None:

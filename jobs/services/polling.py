@@ -1,106 +1,96 @@
 """Which jobs are due, who polls them, and how a job is made due."""
 
-import logging
-import math
-import uuid
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection, JobEvent, Result, UndecryptableError
-from jobs.services.access import CustomHostsForbiddenError, open_client
-from jobs.services.batch import Batch
-from jobs.services.recording import record
-from jobs.zoho.client import Answer
-from jobs.zoho.errors import ZohoSignInError
-
-logger = logging.getLogger(__name__)
+from jobs.models import BulkWriteJob, Connection, JobEvent, Result
+from jobs.services import asking, leases, waiting
+from jobs.services.asking import Polled
+from jobs.services.leases import Claim
+from jobs.services.limits import credits
+from jobs.services.limits.slots import NoSlotError
 
 MAX_BATCH = 500
-# Threads of one batch; more concurrency than this is spread over batches, hence processes.
-MAX_THREADS = 50
-# A batch asks for no further job after this, and every request has a deadline of its own, so
-# that the answers are recorded well before the lease ends.
-BATCH_SECONDS = 40.0
-LEASE = timedelta(seconds=120)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Jobs of one connection that one worker may poll, until the lease ends."""
-
-    connection_id: int
-    lease_token: str
-    jobs: int
-
-    @property
-    def is_full(self) -> bool:
-        return self.jobs >= MAX_BATCH
+# A batch asks for no further job after this: long enough for most, short enough that a connection
+# with thousands of due jobs does not keep the worker's processes from one with five.
+BATCH_SECONDS = 15.0
+# Somebody waits for these; and there is nobody to keep from their turn.
+BATCH_SECONDS_OF_PERSON = 120.0
+SLOT_PATIENCE_SECONDS = 10.0
+# Clocks of several machines may differ by less.
+CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
 def claim_due(now: datetime | None = None) -> list[Claim]:
     """Claim the jobs that are due, in batches, for all connections that may be polled.
 
-    No connection gets more batches at a time than its concurrency allows; what is left over stays
-    due. Any number of dispatchers may do this at the same time.
+    The connection that was asked least recently comes first. None gets more batches at a time than
+    its concurrency allows, nor more jobs than it has credits for; of one that Zoho did not answer
+    last time, one job is tried. What is left over stays due. Any number of dispatchers may do this
+    at the same time.
     """
     now = now or timezone.now()
+    _undo_clock_change(now)
     claims = []
-    for connection in Connection.objects.pollable(now):
-        due = BulkWriteJob.objects.filter(connection=connection).due(now)
-        for _ in range(_lanes(connection) - _batches_under_way(connection, now)):
-            claim = _claim(connection, list(due.values_list("pk", flat=True)[:MAX_BATCH]), now)
+    in_turn = F("last_polled_at").asc(nulls_first=True)
+    for connection in Connection.objects.pollable(now).order_by(in_turn, "pk"):
+        free = _lanes(connection) - leases.batches_under_way(connection, now)
+        for _ in range(free):
+            claim = _claim_some(connection, now)
             if claim is None:
                 break
-            if _batches_under_way(connection, now) > _lanes(connection):
+            if leases.batches_under_way(connection, now) > _lanes(connection):
                 # Another dispatcher counted at the same moment: whoever sees too many steps back.
-                _release(claim)
+                leases.release(connection, claim.lease_token)
                 break
             claims.append(claim)
     return claims
 
 
-def poll_claim(connection_id: int, lease_token: str) -> Batch | None:
+def poll_claim(connection_id: int, lease_token: str) -> Polled | None:
     """Ask Zoho about the jobs of a claim and record what it answers.
 
-    None where the lease is gone: somebody else has the jobs then.
+    None where the lease is gone, since somebody else has the jobs then, and where all calls that
+    the connection allows at a time are under way.
     """
     connection = Connection.objects.get(pk=connection_id)
-    now = timezone.now()
-    claimed = BulkWriteJob.objects.filter(connection=connection, lease_token=lease_token)
-    # A claim may have waited in the queue for most of its lease, which must outlast the polling.
-    claimed.filter(lease_until__gt=now).update(lease_until=now + LEASE)
-    claimed = claimed.filter(lease_until__gt=now)
-    job_ids = list(claimed.order_by("next_poll_at").values_list("zoho_job_id", flat=True))
-    if not job_ids:
+    try:
+        return _poll(connection, lease_token, seconds=BATCH_SECONDS)
+    except NoSlotError:
         return None
-    answers = _ask(connection, job_ids)
-    return record(connection, lease_token, answers)
 
 
-def poll_now(jobs: Sequence[BulkWriteJob]) -> list[Batch]:
-    """Poll these jobs of any connections at once, in this process, whether they are due or not."""
-    batches = []
+def poll_now(jobs: Sequence[BulkWriteJob]) -> list[Polled]:
+    """Poll these jobs of any connections at once, in this process, whether they are due or not.
+
+    What a worker has is left to it. Nothing is asked of a connection that is paused, that Zoho
+    throttles or that has no credits left, and no more of one that does not answer or needs a
+    person; `Polled.why_not` says so.
+    """
+    polled = []
     by_connection: dict[int, list[int]] = {}
     for job in jobs:
         by_connection.setdefault(job.connection_id, []).append(job.pk)
     for connection_id, pks in by_connection.items():
-        connection = Connection.objects.get(pk=connection_id)
-        for start in range(0, len(pks), MAX_BATCH):
-            claim = _claim(
-                connection, pks[start : start + MAX_BATCH], timezone.now(), only_due=False
-            )
+        while pks:
+            connection = Connection.objects.get(pk=connection_id)
+            limit = MAX_BATCH if connection.is_proven else 1
+            chosen, pks = pks[:limit], pks[limit:]
+            claim = leases.claim(connection, chosen, timezone.now(), only_due=False)
             if claim is None:
                 continue
-            batch = poll_claim(claim.connection_id, claim.lease_token)
-            if batch is not None:
-                batches.append(batch)
-    return batches
+            polled.append(_poll_for_person(connection, claim.lease_token))
+            connection = Connection.objects.get(pk=connection_id)
+            polled[-1].why_not = polled[-1].why_not or waiting.why_not(connection, timezone.now())
+            if polled[-1].why_not:
+                break
+    return polled
 
 
 def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | None]:
@@ -144,45 +134,61 @@ def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None
     )
 
 
-def _claim(
-    connection: Connection, pks: Sequence[int], now: datetime, *, only_due: bool = True
-) -> Claim | None:
-    """Take a lease on those of these jobs that nobody else holds; None if none is left."""
-    if not pks:
+def _claim_some(connection: Connection, now: datetime) -> Claim | None:
+    due = BulkWriteJob.objects.filter(connection=connection).due(now)
+    if not connection.is_proven:
+        # The one that was not tried lately: what fails by its own fault must not stand in the way.
+        due = due.order_by(F("last_polled_at").asc(nulls_first=True), "next_poll_at")
+        chosen = list(due.values_list("pk", flat=True)[:1])
+        return leases.claim(connection, chosen, now, is_full=True)
+    chosen = list(due.values_list("pk", flat=True)[:MAX_BATCH])
+    is_full = len(chosen) == MAX_BATCH
+    if chosen:
+        # Without credits one job is claimed: its batch finds out until when, and waits.
+        chosen = chosen[: max(credits.credits_of(connection, now).left, 1)]
+    return leases.claim(connection, chosen, now, is_full=is_full)
+
+
+def _poll(
+    connection: Connection, lease_token: str, *, seconds: float, by_person: bool = False
+) -> Polled | None:
+    claimed = leases.extend(connection, lease_token).order_by("next_poll_at")
+    job_ids = list(claimed.values_list("zoho_job_id", flat=True))
+    if not job_ids:
         return None
-    token = uuid.uuid4().hex
-    # The conditions stand in the UPDATE itself: of two dispatchers that chose the same jobs, the
-    # second finds them leased.
-    free = BulkWriteJob.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), pk__in=pks)
-    if only_due:
-        free = free.filter(poll_state=BulkWriteJob.PollState.ACTIVE, next_poll_at__lte=now)
-    claimed = free.update(lease_token=token, lease_until=now + LEASE)
-    return Claim(connection.pk, token, claimed) if claimed else None
+    try:
+        return asking.ask(connection, lease_token, job_ids, seconds=seconds, by_person=by_person)
+    finally:
+        leases.release(connection, lease_token)
 
 
-def _release(claim: Claim) -> None:
-    BulkWriteJob.objects.filter(
-        connection=claim.connection_id, lease_until__isnull=False, lease_token=claim.lease_token
-    ).update(lease_token="", lease_until=None)
+def _poll_for_person(connection: Connection, lease_token: str) -> Polled:
+    """Poll a claim, waiting a little for workers to give back a slot."""
+    give_up = time.monotonic() + SLOT_PATIENCE_SECONDS
+    while True:
+        try:
+            polled = _poll(connection, lease_token, seconds=BATCH_SECONDS_OF_PERSON, by_person=True)
+        except NoSlotError as error:
+            if time.monotonic() >= give_up:
+                return Polled(why_not=f"{error} Try again in a moment.")
+            time.sleep(0.2)
+        else:
+            return polled or Polled()
+
+
+def _undo_clock_change(now: datetime) -> None:
+    """Have jobs polled that were last polled in the future: the clock was set back.
+
+    Otherwise nobody would ask about them until the clock has come round again.
+    """
+    for connection in Connection.objects.filter(last_polled_at__gt=now + CLOCK_TOLERANCE):
+        jobs = BulkWriteJob.objects.filter(connection=connection, last_polled_at__gt=now)
+        jobs.active().filter(next_poll_at__gt=now).update(next_poll_at=now)
+        if connection.resume_at is not None and connection.last_polled_at is not None:
+            connection.resume_at -= connection.last_polled_at - now
+        connection.last_polled_at = now
+        connection.save(update_fields=["last_polled_at", "resume_at"])
 
 
 def _lanes(connection: Connection) -> int:
-    return math.ceil(connection.max_concurrency / MAX_THREADS)
-
-
-def _batches_under_way(connection: Connection, now: datetime) -> int:
-    leased = BulkWriteJob.objects.filter(connection=connection).leased(now)
-    return leased.order_by().values("lease_token").distinct().count()
-
-
-def _ask(connection: Connection, job_ids: Sequence[str]) -> list[Answer]:
-    threads = math.ceil(connection.max_concurrency / _lanes(connection))
-    asked_at = timezone.now()
-    try:
-        opened = open_client(connection, threads=threads)
-    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-        # The connection itself cannot be used: that needs a person, and no request was made.
-        return [Answer(job_ids[0], asked_at, None, ZohoSignInError(str(error)), 0.0)]
-    with opened as client:
-        answers = client.job_details_many(job_ids, threads=threads, seconds=BATCH_SECONDS)
-        return [answer for answer in answers if answer is not None]
+    return asking.lanes(connection) if connection.is_proven else 1

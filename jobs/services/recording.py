@@ -4,12 +4,10 @@ Everything of one batch is written in one short transaction, and only for jobs t
 the batch's lease, so that a late answer changes nothing.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import (
@@ -21,38 +19,49 @@ from jobs.models import (
     Result,
     Snapshot,
 )
-from jobs.services import judging, outcomes, schedule, wording
+from jobs.services import (
+    failures,
+    judging,
+    leases,
+    outcomes,
+    schedule,
+    standing,
+    wording,
+)
 from jobs.services.batch import Batch
 from jobs.services.outcomes import Counts, ResourceState
+from jobs.services.standing import Concern
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
-from jobs.zoho.errors import (
-    ZohoError,
-    ZohoRejectedError,
-    ZohoSignInError,
-    ZohoThrottledError,
-)
 from jobs.zoho.payloads import JobDetails
 
-logger = logging.getLogger(__name__)
 
-# Zoho names no time to wait with a 429 (no Retry-After is documented).
-DEFAULT_PAUSE = timedelta(seconds=60)
-# A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
-TRY_AGAIN = timedelta(minutes=30)
-
-
-def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) -> Batch:
+def record(
+    connection: Connection,
+    lease_token: str,
+    answers: Sequence[Answer],
+    *,
+    answered: bool = False,
+    stretch: float = 1.0,
+) -> Batch:
     """Store what Zoho answered about jobs claimed under `lease_token`, and free their leases.
 
-    Jobs of the claim that were not asked about stay due. Answers about jobs whose lease was lost
-    meanwhile, and answers older than what is stored, change nothing. Returns what was written.
+    Jobs of the claim that are not among the answers stay claimed. Answers about jobs whose lease
+    was lost meanwhile, and answers older than what is stored, change nothing. `answered`: Zoho has
+    answered about other jobs of the batch before, so what failed is these jobs' own. `stretch`: of
+    the time to the next polls. Returns what was written.
     """
-    batch = Batch(connection, timezone.now())
+    # As it is now: what is known of it decides whose fault a failure is.
+    connection = Connection.objects.get(pk=connection.pk)
+    batch = Batch(connection, timezone.now(), stretch)
+    concern = Concern(asked_at=max((answer.asked_at for answer in answers), default=None))
+    heard = [answer.asked_at for answer in answers if failures.is_answer(answer)]
+    concern.answered_at = max(heard, default=None)
+    answered = answered or bool(heard)
+    failed: list[failures.Failed] = []
     with transaction.atomic():
-        # That a lease has an end tells the database to look among the leased jobs alone.
-        claimed = BulkWriteJob.objects.filter(
-            connection=connection, lease_until__isnull=False, lease_token=lease_token
+        claimed = leases.held(connection, lease_token).filter(
+            zoho_job_id__in=[answer.job_id for answer in answers]
         )
         jobs = {job.zoho_job_id: job for job in claimed.select_for_update().order_by("pk")}
         for answer in answers:
@@ -65,13 +74,12 @@ def record(connection: Connection, lease_token: str, answers: Sequence[Answer]) 
             elif answer.details is not None:
                 _take_details(batch, job, answer.details, answer.asked_at)
             elif answer.error is not None:
-                _take_error(batch, job, answer.error, answer.asked_at)
+                failed.append((job, answer.error, answer.asked_at))
             job.lease_token, job.lease_until = "", None
-        claimed.filter(pk__in=[job.pk for job in jobs.values()]).update(
-            lease_token="", lease_until=None
-        )
-        _note_on_connection(batch, answers)
-        batch.write()
+        failures.take(batch, concern, failed, answered=answered)
+        batch.write_rows()
+        standing.note(batch, concern, answered=answered)
+        batch.write_alerts()
     return batch
 
 
@@ -86,7 +94,7 @@ def _is_late(job: BulkWriteJob, answer: Answer, now: datetime) -> bool:
 
 
 def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at: datetime) -> None:
-    was_blocked = _was_blocked(job)
+    unreadable_since, job.unreadable_since = job.unreadable_since, None
     _polled(batch, job, asked_at)
     states = outcomes.states_of_answer(details)
     ended = outcomes.has_ended(details.status, states)
@@ -98,23 +106,23 @@ def _take_details(batch: Batch, job: BulkWriteJob, details: JobDetails, asked_at
 
     digest = payloads.canonical_digest(details)
     if digest == job.state_digest:
-        if was_blocked and job.outcome != Outcome.STUCK:
+        if unreadable_since and job.outcome != Outcome.STUCK:
             judging.judge(batch, job, states)
         _take_unchanged(batch, job, asked_at)
     else:
         _take_changed(batch, job, details, digest, states, asked_at)
 
-    if was_blocked and not job.needs_attention:
+    if unreadable_since and not job.needs_attention:
         batch.tell(
             Alert.Kind.RECOVERED,
             "Zoho answers about it again.",
             job=job,
-            about=f"blocked until {asked_at.isoformat()}",
+            about=f"unreadable since {unreadable_since.isoformat()}",
         )
     if job.has_ended:
         _plan_after_end(batch, job, asked_at)
     else:
-        _plan_while_running(job, asked_at)
+        _plan_while_running(batch, job, asked_at)
 
 
 def _take_unchanged(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
@@ -190,98 +198,9 @@ def _take_changed(
         )
 
 
-def _take_error(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime) -> None:
-    known = job.poll_error or {}
-    was_blocked = _was_blocked(job)
-    _polled(batch, job, asked_at, answered=False)
-    batch.unchanged.append(job)
-    job.poll_error = error_as_json(error)
-    if (known.get("code"), known.get("message")) != (error.code, error.message):
-        batch.note(job, JobEvent.Kind.POLL_FAILED, str(error), excerpt=error.excerpt)
-
-    now = batch.at
-    if isinstance(error, ZohoSignInError):
-        _block_connection(batch, error)
-        job.next_poll_at = now
-    elif isinstance(error, ZohoThrottledError):
-        wait = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
-        hold_back(batch.connection, now + wait)
-        job.next_poll_at = now + wait
-    elif isinstance(error, ZohoRejectedError):
-        _take_rejection(batch, job, error, asked_at, was_blocked=was_blocked)
-    else:
-        job.failures += 1
-        job.next_poll_at = now + timedelta(seconds=schedule.seconds_to_retry(job.failures))
-    if job.poll_state != BulkWriteJob.PollState.ACTIVE:
-        job.next_poll_at = None
-    logger.info("Job %s could not be read: %s", job.zoho_job_id, error)
-
-
-def hold_back(connection: Connection, until: datetime) -> None:
-    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands."""
-    Connection.objects.filter(Q(resume_at=None) | Q(resume_at__lt=until), pk=connection.pk).update(
-        resume_at=until
-    )
-
-
-def _was_blocked(job: BulkWriteJob) -> bool:
-    """Whether Zoho refused to say anything about the job when it was last asked.
-
-    A refresh has made it active again; that it needs attention without having ended tells.
-    """
-    if job.poll_state == BulkWriteJob.PollState.BLOCKED:
-        return True
-    return job.needs_attention and not job.has_ended and job.outcome != Outcome.STUCK
-
-
-def _take_rejection(
-    batch: Batch,
-    job: BulkWriteJob,
-    error: ZohoRejectedError,
-    asked_at: datetime,
-    *,
-    was_blocked: bool,
-) -> None:
-    if job.poll_state == BulkWriteJob.PollState.PAUSED:
-        return
-    if job.has_ended:
-        # Zoho forgets jobs some time after their end; what was seen of it stands.
-        job.poll_state = BulkWriteJob.PollState.DONE
-        return
-    job.poll_state = BulkWriteJob.PollState.BLOCKED
-    job.needs_attention = True
-    batch.note(job, JobEvent.Kind.BLOCKED, error.resolution)
-    if not was_blocked:
-        about = f"{asked_at.isoformat()} {error.code or error.http_status}"
-        batch.tell(Alert.Kind.BLOCKED, str(error), job=job, about=about)
-
-
-def _block_connection(batch: Batch, error: ZohoSignInError) -> None:
-    connections = Connection.objects.filter(pk=batch.connection.pk)
-    connections.update(resume_at=batch.at + TRY_AGAIN, waiting_for=Connection.Waiting.REPAIR)
-    blocked_now = connections.filter(blocked_at=None).update(
-        blocked_at=batch.at, last_error=error_as_json(error)
-    )
-    if blocked_now:
-        logger.warning("Connection %s needs a person: %s", batch.connection, error)
-        batch.tell(Alert.Kind.CONNECTION_BLOCKED, str(error), about=batch.at.isoformat())
-
-
-def error_as_json(error: ZohoError) -> dict[str, object]:
-    """`{"code", "http_status", "message", "resolution"}`, the form in which errors are stored."""
-    return {
-        "code": error.code,
-        "http_status": error.http_status,
-        "message": error.message,
-        "resolution": error.resolution,
-    }
-
-
-def _polled(batch: Batch, job: BulkWriteJob, asked_at: datetime, *, answered: bool = True) -> None:
+def _polled(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
     job.last_polled_at = asked_at
     job.polls += 1
-    if not answered:
-        return
     if job.poll_error is not None:
         batch.note(job, JobEvent.Kind.POLL_RECOVERED, "Zoho answers about this job again.")
     if job.poll_state == BulkWriteJob.PollState.BLOCKED:
@@ -307,7 +226,7 @@ def _is_stuck(job: BulkWriteJob, asked_at: datetime) -> bool:
     return job.last_changed_at is not None and asked_at - job.last_changed_at >= limit
 
 
-def _plan_while_running(job: BulkWriteJob, asked_at: datetime) -> None:
+def _plan_while_running(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
     if job.poll_state != BulkWriteJob.PollState.ACTIVE:
         return
     born = job.created_time or job.tracked_at
@@ -316,8 +235,14 @@ def _plan_while_running(job: BulkWriteJob, asked_at: datetime) -> None:
         age=(asked_at - born).total_seconds(),
         quiet=(asked_at - changed).total_seconds(),
         stuck_after=job.connection.stuck_after_minutes * 60,
+        longest=job.connection.longest_interval_seconds,
+        stretch=batch.stretch,
     )
-    job.next_poll_at = asked_at + timedelta(seconds=seconds)
+    planned = asked_at + timedelta(seconds=seconds)
+    if job.next_poll_at is not None and asked_at < job.next_poll_at <= batch.at:
+        # Made due while the answer was awaited, which may be older than what that was for.
+        planned = min(planned, asked_at + timedelta(seconds=schedule.MIN_SECONDS))
+    job.next_poll_at = planned
 
 
 def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
@@ -340,21 +265,3 @@ def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None
 
 def _joined(names: Iterable[str | None]) -> str:
     return ", ".join(dict.fromkeys(name for name in names if name))
-
-
-def _note_on_connection(batch: Batch, answers: Sequence[Answer]) -> None:
-    connection = batch.connection
-    if not answers:
-        return
-    noted: dict[str, object] = {"last_polled_at": max(answer.asked_at for answer in answers)}
-    answered = [answer.asked_at for answer in answers if answer.details is not None]
-    if answered:
-        noted["last_answer_at"] = max(answered)
-        if connection.blocked_at is not None:
-            noted |= {"blocked_at": None, "last_error": None, "resume_at": None, "waiting_for": ""}
-            batch.tell(
-                Alert.Kind.RECOVERED,
-                "Zoho answers about its jobs again.",
-                about=connection.blocked_at.isoformat(),
-            )
-    Connection.objects.filter(pk=connection.pk).update(**noted)

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import polling
+from jobs.services import leases
 from jobs.services.batch import Batch
 from jobs.services.recording import record
 from jobs.services.results import analysis, fetching
@@ -38,6 +38,11 @@ def make_connection(**fields: Any) -> Connection:
         }
         | fields
     )
+
+
+def make_proven(**fields: Any) -> Connection:
+    """A connection that Zoho has answered, so that no single job is tried first."""
+    return make_connection(**{"last_answer_at": timezone.now() - timedelta(minutes=1)} | fields)
 
 
 def make_job(connection: Connection | None = None, **fields: Any) -> BulkWriteJob:
@@ -110,11 +115,21 @@ def observe(
     job: BulkWriteJob, what: dict[str, Any] | ZohoError, *, asked_at: datetime | None = None
 ) -> Batch:
     """Record an answer about a job as a worker does that has claimed it; the job is refreshed."""
-    connection = Connection.objects.get(pk=job.connection_id)
-    claim = polling._claim(connection, [job.pk], timezone.now(), only_due=False)
+    return observe_together((job, what), asked_at=asked_at)
+
+
+def observe_together(
+    *answered: tuple[BulkWriteJob, dict[str, Any] | ZohoError], asked_at: datetime | None = None
+) -> Batch:
+    """Record answers about jobs of one connection that came in one batch, in this order."""
+    connection = Connection.objects.get(pk=answered[0][0].connection_id)
+    pks = [job.pk for job, _ in answered]
+    claim = leases.claim(connection, pks, timezone.now(), only_due=False)
     assert claim is not None
-    batch = record(connection, claim.lease_token, [answer(job, what, asked_at=asked_at)])
-    job.refresh_from_db()
+    answers = [answer(job, what, asked_at=asked_at) for job, what in answered]
+    batch = record(connection, claim.lease_token, answers)
+    for job, _ in answered:
+        job.refresh_from_db()
     return batch
 
 

@@ -4,6 +4,7 @@ Source: the v7 pages "Bulk Write Job Details" and "Download Result". Each call c
 and needs the scope ZohoCRM.bulk.CREATE or ZohoCRM.bulk.ALL.
 """
 
+import itertools
 import json
 import logging
 import queue
@@ -164,15 +165,24 @@ class BulkWriteClient:
             raise still_rejected(error) from error
 
     def job_details_many(
-        self, job_ids: Sequence[str], *, threads: int, seconds: float, tick: float | None = None
+        self,
+        job_ids: Sequence[str],
+        *,
+        threads: int,
+        seconds: float,
+        tick: float | None = None,
+        stop: threading.Event | None = None,
+        most_failures: int | None = None,
     ) -> Iterator[Answer | None]:
         """Ask for many jobs with some threads; the answers come as they arrive.
 
         No further job is asked for once ``seconds`` have passed, Zoho has wanted a sign-in or a
-        pause or has refused the whole connection, or the caller closes the iterator; jobs not
-        asked for are not yielded. The last answer is there at the latest ``seconds`` and two
-        timeouts after the start. With ``tick``, None comes whenever no answer has come for so
-        many seconds: the caller's turn to do what must not wait for a slow answer.
+        pause or has refused the whole connection, ``most_failures`` calls on end have brought no
+        answer, or the caller sets ``stop``; what is under way then still comes. Closing the
+        iterator gives that up as well. Jobs not asked for are not yielded. The last answer is
+        there at the latest ``seconds`` and two timeouts after the start. With ``tick``, None comes
+        whenever no answer has come for so many seconds: the caller's turn to do what must not wait
+        for a slow answer.
         """
         if not job_ids:
             return
@@ -183,11 +193,21 @@ class BulkWriteClient:
         except ZohoError as error:
             yield Answer(job_ids[0], asked_at, None, error, time.perf_counter() - started)
             return
-        stop = threading.Event()
+        stop = stop or threading.Event()
         answers: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
         waiting = iter(list(job_ids))
         taking = threading.Lock()
         until = time.monotonic() + seconds
+        failures = itertools.count(1)
+
+        def is_hopeless(error: ZohoError | None) -> bool:
+            nonlocal failures
+            if most_failures is None:
+                return False
+            if not isinstance(error, ZohoUnavailableError):
+                failures = itertools.count(1)
+                return False
+            return next(failures) >= most_failures
 
         def work() -> None:
             try:
@@ -197,7 +217,7 @@ class BulkWriteClient:
                     if job_id is None:
                         return
                     answer = self._answer(job_id)
-                    if _ends_the_batch(answer.error):
+                    if _ends_the_batch(answer.error) or is_hopeless(answer.error):
                         stop.set()
                     answers.put(answer)
             except BaseException as exc:  # handed to the caller's thread

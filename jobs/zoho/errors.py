@@ -19,6 +19,7 @@ __all__ = [
     "ErrorHelp",
     "MalformedAnswerError",
     "ResultGoneError",
+    "TokensThrottledError",
     "TooLargeError",
     "UnsafeUrlError",
     "ZohoError",
@@ -131,6 +132,13 @@ class ZohoThrottledError(ZohoError):
     def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.retry_after = retry_after
+
+
+class TokensThrottledError(ZohoThrottledError):
+    """No access token is given for a while, to whoever asks; the sign-in itself is in order."""
+
+    kind = "tokens_throttled"
+    default_resolution = CODES["ACCESS DENIED"].help.resolution
 
 
 class ZohoRejectedError(ZohoError):
@@ -261,7 +269,7 @@ def from_answer(
             said or known.help.meaning,
             code=code,
             http_status=http_status,
-            resolution=known.help.resolution,
+            resolution=known.help.resolution + _named_version(envelope or {}),
             excerpt=excerpt,
             scope=known.scope,
         )
@@ -314,6 +322,13 @@ def _code_and_message(envelope: Mapping[str, Any]) -> tuple[str | None, str]:
         said = _text(envelope, "x-info", "info")
         return "LINK_NOT_VALID", said or message
     return code or None, message
+
+
+def _named_version(envelope: Mapping[str, Any]) -> str:
+    """What Zoho says of the API versions that it supports, as a sentence; empty without it."""
+    details = envelope.get("details")
+    version = _text(details, "supported_version", limit=20) if isinstance(details, dict) else ""
+    return f" Zoho says that it supports {version}." if version else ""
 
 
 def _text(envelope: Mapping[str, Any], *keys: str, limit: int = MESSAGE_CHARACTERS) -> str:

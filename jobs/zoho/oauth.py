@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import requests
 
 from jobs.zoho import wire
-from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (
+    TokensThrottledError,
     ZohoError,
     ZohoSignInError,
     ZohoThrottledError,
@@ -111,7 +111,7 @@ class AccessTokens:
     def get(self) -> str:
         """An access token that is good for some minutes yet.
 
-        Raises ZohoSignInError if a person has to act, ZohoThrottledError if Zoho gives no token
+        Raises ZohoSignInError if a person has to act, TokensThrottledError if Zoho gives no token
         for a while, ZohoUnavailableError if none could be had in time.
         """
         memo = self._memo
@@ -229,10 +229,9 @@ class AccessTokens:
         asked = (self._store.get(key) or {}).get("at", [])
         recent = [at for at in asked if 0 <= now - at < WINDOW]
         if len(recent) >= MOST_IN_WINDOW:
-            raise ZohoThrottledError(
+            raise TokensThrottledError(
                 f"{len(recent)} access tokens were asked for within 10 minutes; Zoho allows 10.",
                 retry_after=max(recent[0] + WINDOW - now, 1.0),
-                resolution=CODES["ACCESS DENIED"].help.resolution,
             )
         self._store.set(key, {"at": [*recent, now]}, WINDOW)
 
@@ -265,7 +264,7 @@ class AccessTokens:
         }
         message = str(value.get("message", ""))
         if value.get("kind") == "throttled":
-            raise ZohoThrottledError(message, retry_after=left, **details)
+            raise TokensThrottledError(message, retry_after=left, **details)
         if value.get("kind") == "sign_in":
             raise ZohoSignInError(message, **details)
         raise ZohoUnavailableError(message, **details)

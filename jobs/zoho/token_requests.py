@@ -17,8 +17,8 @@ from jobs.zoho import wire
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (
     MalformedAnswerError,
+    TokensThrottledError,
     ZohoSignInError,
-    ZohoThrottledError,
     ZohoUnavailableError,
     clean_text,
     describe,
@@ -46,7 +46,7 @@ def post_token(
 ) -> dict[str, Any]:
     """Zoho's answer to a token request; it holds a well-formed ``access_token``.
 
-    The secrets travel in the form body. Raises ZohoSignInError, ZohoThrottledError or
+    The secrets travel in the form body. Raises ZohoSignInError, TokensThrottledError or
     ZohoUnavailableError; Zoho's HTTP status does not tell them apart (a revoked refresh token is
     answered with 200, throttling with 400).
     """
@@ -111,14 +111,13 @@ def _judged(reply: wire.Reply, hidden: tuple[str, ...]) -> dict[str, Any]:
     )
 
 
-def _throttled(said: str, status: int, wait: float | None) -> ZohoThrottledError:
+def _throttled(said: str, status: int, wait: float | None) -> TokensThrottledError:
     known = CODES["ACCESS DENIED"].help
-    return ZohoThrottledError(
+    return TokensThrottledError(
         said or known.meaning,
         retry_after=wait or WINDOW,
         code="Access Denied",
         http_status=status,
-        resolution=known.resolution,
     )
 
 

@@ -6,6 +6,7 @@ A call costs one credit; Zoho counts them over any 24 hours (Kaizen post 93).
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -25,8 +26,12 @@ MAX_STRETCH = 100.0
 DAY_SECONDS = 86_400
 # What Zoho said of the org's credits is believed for so long.
 REMAINING_GOOD_FOR = timedelta(hours=1)
+# Where it said that hardly any are left, one call finds out after so long whether that still holds.
+ASKED_ANEW_AFTER = timedelta(minutes=15)
 # Of the org's allowance, left to its other integrations.
 RESERVE_SHARE = 0.02
+# Once the budget is used up, polling goes on when so much of it is free again.
+FREE_AGAIN_SHARE = 0.02
 
 
 def edition_of(connection: Connection) -> Edition:
@@ -65,7 +70,8 @@ class Credits:
 
     `demand` is what the jobs watched now take in 24 hours if nothing happens to them and they are
     asked at their longest interval. `remaining` is what Zoho says the whole org has left of
-    `allowance`; None where it says nothing, which means that less than half is used.
+    `allowance`; None where it says nothing, which means that less than half is used. `asks_anew`:
+    that was long enough ago for one call to find out whether it still holds.
     """
 
     used: int
@@ -73,13 +79,18 @@ class Credits:
     demand: int
     allowance: int
     remaining: int | None
+    asks_anew: bool = False
+
+    @property
+    def is_org_short(self) -> bool:
+        """Whether what Zoho says is left belongs to the org's other integrations."""
+        return self.remaining is not None and self.remaining <= self.allowance * RESERVE_SHARE
 
     @property
     def left(self) -> int:
         """Calls that polling may still make now."""
-        if self.remaining is not None and self.remaining <= self.allowance * RESERVE_SHARE:
-            return 0
-        return max(self.budget - self.used, 0)
+        left = max(self.budget - self.used, 0)
+        return min(left, int(self.asks_anew)) if self.is_org_short else left
 
     @property
     def stretch(self) -> float:
@@ -105,19 +116,62 @@ def _stretch(used_share: float) -> float:
 
 def credits_of(connection: Connection, now: datetime) -> Credits:
     """How a connection's credits stand now."""
+    used = CreditUse.objects.filter(connection=connection).calls_in_24_hours(now)
+    watched = BulkWriteJob.objects.filter(connection=connection).active().count()
+    return credits_from(connection, now, used=used, watched=watched)
+
+
+def credits_from(connection: Connection, now: datetime, *, used: int, watched: int) -> Credits:
+    """How credits stand of which `used` are used, while so many jobs are watched."""
     seen, remaining = connection.credits_seen_at, connection.credits_remaining
     if seen is None or not timedelta() <= now - seen <= REMAINING_GOOD_FOR:
         remaining = None
-    used = CreditUse.objects.filter(connection=connection).calls_in_24_hours(now)
+    demand = demand_of(watched, connection.longest_interval_seconds)
     return Credits(
-        used, budget_of(connection), demand_of(connection), allowance_of(connection), remaining
+        used,
+        budget_of(connection),
+        demand,
+        allowance_of(connection),
+        remaining,
+        asks_anew=seen is not None and now - seen >= ASKED_ANEW_AFTER,
     )
 
 
-def demand_of(connection: Connection, seconds: int | None = None) -> int:
-    """Calls in 24 hours for the jobs watched now, asked every so many seconds.
+def demand_of(watched: int, seconds: int) -> int:
+    """Calls in 24 hours for so many jobs, each asked about every so many seconds."""
+    return watched * DAY_SECONDS // seconds
 
-    Without `seconds` at the connection's longest interval.
+
+@transaction.atomic
+def reserve(connection: Connection, wanted: int) -> tuple[int, Credits]:
+    """Count calls that are about to be made, as many of `wanted` as are left; how many, of what.
+
+    What is not made in the end is to be given back: `spend` with a negative number.
     """
-    watched = BulkWriteJob.objects.filter(connection=connection).active().count()
-    return watched * DAY_SECONDS // (seconds or connection.longest_interval_seconds)
+    # The row's lock makes one counter of all processes.
+    stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+    credits = credits_of(stored, timezone.now())
+    calls = min(wanted, credits.left)
+    spend(stored, calls)
+    return calls, credits
+
+
+def free_again_at(connection: Connection, credits: Credits, now: datetime) -> datetime:
+    """When a connection without credits may be asked again."""
+    if credits.is_org_short and connection.credits_seen_at is not None:
+        return max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
+    over = credits.used - credits.budget * (1 - FREE_AGAIN_SHARE)
+    uses = CreditUse.objects.filter(connection=connection).since(now - timedelta(hours=24))
+    for hour, calls in uses.order_by("hour").values_list("hour", "calls"):
+        over -= calls
+        if over <= 0:
+            # Only then has the last minute of that hour left the 24 hours.
+            return max(hour + timedelta(hours=25), now)
+    return now + timedelta(hours=1)
+
+
+def note_remaining(connection: Connection, remaining: int | None) -> None:
+    """Keep what Zoho's latest answer says is left for the whole org; None where it says nothing."""
+    Connection.objects.filter(pk=connection.pk).update(
+        credits_remaining=remaining, credits_seen_at=timezone.now()
+    )

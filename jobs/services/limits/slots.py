@@ -51,13 +51,13 @@ def take(
     need not wait for it. Raises NoSlotError where none is free.
     """
     with transaction.atomic():
-        # The row's lock makes one counter of all processes.
-        locked = Connection.objects.select_for_update().only("max_concurrency")
+        # The row's lock makes one counter of all processes; rows that refer to the connection may
+        # be written meanwhile.
+        locked = Connection.objects.select_for_update(no_key=True).only("max_concurrency")
         most = locked.get(pk=connection.pk).max_concurrency
         now = timezone.now()
         slots = CallSlot.objects.filter(connection=connection)
-        # One with an end further off than any is given was made before the clock was set back.
-        slots.exclude(until__gt=now, until__lte=now + timedelta(minutes=10)).delete()
+        slots.dead(now).delete()
         taken = slots.aggregate(calls=Sum("calls"))["calls"] or 0
         calls = min(wanted, most - min(spare, most - 1) - taken)
         if calls < 1:

@@ -5,7 +5,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BufferedIOBase
 from typing import BinaryIO, cast
 
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from jobs.models import (
     BulkWriteJob,
+    CallSlot,
     Connection,
     JobEvent,
     Resource,
@@ -25,12 +26,13 @@ from jobs.models import (
     SkipReason,
     UndecryptableError,
 )
-from jobs.services import alerting, schedule
+from jobs.services import alerting, schedule, waiting
 from jobs.services.access import CustomHostsForbiddenError, open_client
 from jobs.services.judging import judge_again
-from jobs.services.recording import DEFAULT_PAUSE, error_as_json, hold_back
+from jobs.services.limits import credits, slots
 from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
+from jobs.services.standing import error_as_json, hold_back_for_credits, pause_for
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
     ResultGoneError,
@@ -49,6 +51,8 @@ AT_A_TIME = 1
 # Zoho keeps a result for seven days, so there is time to wait for better weather.
 KEEP_TRYING = RESULT_KEPT_FOR
 SLOW_RETRY = timedelta(minutes=30)
+# Of a download for which no call was free.
+SLOT_RETRY = timedelta(seconds=5)
 # A ZIP that cannot be read may have been cut short on its way.
 READ_ATTEMPTS = 3
 
@@ -81,8 +85,7 @@ def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list
         due = due.filter(pk__in=among.values("pk"))
         limit = among.count()
     if among is None:
-        under_way = Result.objects.filter(lease_until__gt=now, state=Result.State.PENDING).count()
-        limit = min(limit, max(AT_A_TIME - under_way, 0))
+        limit = min(limit, max(AT_A_TIME - Result.objects.being_fetched(now).count(), 0))
     for pk in due.values_list("pk", flat=True)[:limit]:
         if Result.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
             claimed.append(pk)
@@ -93,11 +96,27 @@ def fetch(result_id: int) -> None:
     """Fetch a claimed result, keep it, and store what is in it.
 
     What can pass (no answer, throttling, a sign-in that is needed, a full disk) is tried again for
-    as long as Zoho keeps the file; what cannot is noted on the result.
+    as long as Zoho keeps the file; what cannot is noted on the result. While nothing may be asked
+    of its connection, nothing is.
     """
     result = Result.objects.select_related("job__connection").get(pk=result_id)
     if result.state != Result.State.PENDING:
         return
+    connection = result.job.connection
+    if waiting.why_not(connection, timezone.now(), by_person=True):
+        _put_off(result, connection.resume_at)
+        return
+    try:
+        with slots.held(connection, good_for=_slot_good_for()) as slot:
+            if not credits.reserve(connection, 1)[0]:
+                _put_off(result, hold_back_for_credits(connection, timezone.now()))
+                return
+            _attempt(result, slot)
+    except slots.NoSlotError:
+        _put_off(result, timezone.now() + SLOT_RETRY)
+
+
+def _attempt(result: Result, slot: slots.Slot) -> None:
     result.attempts += 1
     # Noted before anything can go wrong, so that even what ends this process is counted.
     result.save(update_fields=["attempts"])
@@ -107,11 +126,25 @@ def fetch(result_id: int) -> None:
             result, Result.State.FAILED, (result.error or _own_error(UNREAD)) | {"resolution": LATE}
         )
     else:
-        _fetch(result)
+        _fetch(result, slot)
     _delete_leftovers(result)
 
 
-def _fetch(result: Result) -> None:
+def _slot_good_for() -> timedelta:
+    """Longer than a download can take, with a token to be had first: nobody renews it meanwhile."""
+    seconds = settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS + 3 * settings.ZOHO_REQUEST_TIMEOUT_SECONDS
+    return min(timedelta(seconds=seconds), CallSlot.LONGEST)
+
+
+def _put_off(result: Result, until: datetime | None) -> None:
+    """Leave a claimed result as it was, to be tried then; at once where nobody says when."""
+    fields: dict[str, datetime | None] = {"lease_until": None}
+    if until is not None:
+        fields["next_attempt_at"] = until
+    Result.objects.filter(pk=result.pk, state=Result.State.PENDING).update(**fields)
+
+
+def _fetch(result: Result, slot: slots.Slot) -> None:
     try:
         opened = open_client(result.job.connection)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
@@ -127,6 +160,7 @@ def _fetch(result: Result) -> None:
                 max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
                 seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
             )
+            slot.release()
             _keep(result, target, _analyses(result, target))
     except ResultGoneError as error:
         _end(result, Result.State.EXPIRED, error_as_json(error))
@@ -135,9 +169,9 @@ def _fetch(result: Result) -> None:
     except ZohoRejectedError as error:
         _end(result, Result.State.REFUSED, error_as_json(error))
     except ZohoThrottledError as error:
-        pause = timedelta(seconds=error.retry_after) if error.retry_after else DEFAULT_PAUSE
-        hold_back(result.job.connection, timezone.now() + pause)
-        _try_later(result, error_as_json(error), pause)
+        now = timezone.now()
+        until = pause_for(result.job.connection, error, now)
+        _try_later(result, error_as_json(error), until - now)
     except ZohoError as error:
         wait = schedule.seconds_to_retry(result.attempts)
         _try_later(result, error_as_json(error), timedelta(seconds=wait))

@@ -96,6 +96,7 @@ def test_an_id_that_zoho_does_not_know_is_blocked_with_the_reason_and_others_go_
     track(connection, "404", known)
 
     tick_until(lambda: Result.objects.filter(state=Result.State.ARCHIVED).exists())
+    tick_until(lambda: BulkWriteJob.objects.filter(poll_state="blocked").exists())
 
     stranger = BulkWriteJob.objects.get(zoho_job_id="404")
     assert stranger.poll_state == BulkWriteJob.PollState.BLOCKED

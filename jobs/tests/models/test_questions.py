@@ -178,7 +178,9 @@ class TestConnections:
         [
             ({}, True),
             ({"paused": True}, False),
-            ({"blocked_at": NOON}, False),
+            ({"blocked_at": NOON, "resume_at": NOON + timedelta(minutes=30)}, False),
+            ({"blocked_at": NOON, "resume_at": NOON}, True),
+            ({"refresh_token": ""}, False),
             ({"resume_at": NOON + timedelta(seconds=1)}, False),
             ({"resume_at": NOON}, True),
         ],

@@ -11,9 +11,17 @@ from django.test import override_settings
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection
-from jobs.services import polling
+from jobs.services import leases, polling
 from jobs.services.recording import record
-from jobs.tests.factories import answer, body, completed, make_connection, make_job, resource
+from jobs.tests.factories import (
+    answer,
+    body,
+    completed,
+    make_connection,
+    make_job,
+    make_proven,
+    resource,
+)
 from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
 
 PollState = BulkWriteJob.PollState
@@ -40,8 +48,8 @@ class TestClaims:
         chosen = [make_job(org).pk for _ in range(5)]
         now = timezone.now()
 
-        first = polling._claim(org, chosen, now)
-        second = polling._claim(org, chosen, now)
+        first = leases.claim(org, chosen, now)
+        second = leases.claim(org, chosen, now)
 
         assert first.jobs == 5
         assert second is None
@@ -51,7 +59,7 @@ class TestClaims:
 
     def test_the_longest_due_come_first_and_no_more_than_a_batch_holds(self, monkeypatch):
         monkeypatch.setattr(polling, "MAX_BATCH", 3)
-        org, now = make_connection(), timezone.now()
+        org, now = make_proven(), timezone.now()
         jobs = [make_job(org, next_poll_at=now - timedelta(minutes=age)) for age in range(5)]
 
         [claim] = polling.claim_due()
@@ -62,18 +70,18 @@ class TestClaims:
     @pytest.mark.parametrize("calls", [1, 10, 50])
     def test_a_connection_has_one_batch_at_a_time_while_its_calls_fit_one(self, calls, monkeypatch):
         monkeypatch.setattr(polling, "MAX_BATCH", 2)
-        org = make_connection(max_concurrency=calls)
+        org = make_proven(max_concurrency=calls)
         for _ in range(6):
             make_job(org)
 
         [first] = polling.claim_due()
         assert polling.claim_due() == []
-        record(org, first.lease_token, [])
+        leases.release(org, first.lease_token)
         assert len(polling.claim_due()) == 1
 
     def test_a_connection_with_more_calls_has_more_batches(self, monkeypatch):
         monkeypatch.setattr(polling, "MAX_BATCH", 2)
-        org = make_connection(max_concurrency=120)
+        org = make_proven(max_concurrency=120)
         for _ in range(10):
             make_job(org)
 
@@ -123,9 +131,9 @@ class TestClaims:
         make_job()
         polling.claim_due()
 
-        with later(seconds=polling.LEASE.total_seconds() - 1):
+        with later(seconds=leases.LEASE.total_seconds() - 1):
             assert polling.claim_due() == []
-        with later(seconds=polling.LEASE.total_seconds() + 1):
+        with later(seconds=leases.LEASE.total_seconds() + 1):
             assert len(polling.claim_due()) == 1
 
 
@@ -143,7 +151,7 @@ class TestDispatchersAtTheSameTime:
 
     def test_give_each_job_to_one(self, monkeypatch):
         monkeypatch.setattr(polling, "MAX_BATCH", 7)
-        orgs = [make_connection() for _ in range(3)]
+        orgs = [make_proven() for _ in range(3)]
         for org in orgs:
             for _ in range(5):
                 make_job(org)
@@ -156,7 +164,7 @@ class TestDispatchersAtTheSameTime:
 
     def test_never_have_more_batches_under_way_than_a_connection_has_lanes(self, monkeypatch):
         monkeypatch.setattr(polling, "MAX_BATCH", 3)
-        org = make_connection(max_concurrency=10)
+        org = make_proven(max_concurrency=10)
         for _ in range(30):
             make_job(org)
 
@@ -166,15 +174,15 @@ class TestDispatchersAtTheSameTime:
             leased = BulkWriteJob.objects.leased(timezone.now()).count()
             assert leased == sum(claim.jobs for claim in claims)
             for claim in claims:
-                record(org, claim.lease_token, [])
+                leases.release(org, claim.lease_token)
 
 
 @pytest.mark.django_db
 def test_a_dispatcher_that_finds_too_many_batches_steps_back(monkeypatch):
-    org = make_connection()
+    org = make_proven()
     make_job(org), make_job(org)
     monkeypatch.setattr(polling, "MAX_BATCH", 1)
-    real_claim, counted = polling._claim, []
+    real_claim, counted = leases.claim, []
 
     def claim_beside_another(*args, **kwargs):
         # The other dispatcher counted before this one claimed, and claims now.
@@ -185,7 +193,7 @@ def test_a_dispatcher_that_finds_too_many_batches_steps_back(monkeypatch):
             real_claim(org, list(free), timezone.now())
         return claim
 
-    monkeypatch.setattr(polling, "_claim", claim_beside_another)
+    monkeypatch.setattr(leases, "claim", claim_beside_another)
 
     assert polling.claim_due() == []
     assert BulkWriteJob.objects.leased(timezone.now()).count() == 1
@@ -194,16 +202,16 @@ def test_a_dispatcher_that_finds_too_many_batches_steps_back(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 class TestPollingAClaim:
     def test_stores_what_zoho_says_of_each_job(self, zoho):
-        org = make_connection(max_concurrency=3)
+        org = make_proven(max_concurrency=3)
         jobs = [make_job(org) for _ in range(8)]
         zoho.gives_tokens("token-one")
         for job in jobs:
             zoho.says(job, running(job))
         [claim] = polling.claim_due()
 
-        batch = polling.poll_claim(claim.connection_id, claim.lease_token)
+        polled = polling.poll_claim(claim.connection_id, claim.lease_token)
 
-        assert len(batch.changed) == 8
+        assert (polled.answers, polled.results) == (8, 0)
         assert set(BulkWriteJob.objects.values_list("status", "lease_token")) == {
             ("INPROGRESS", "")
         }
@@ -213,7 +221,7 @@ class TestPollingAClaim:
         } == {"Zoho-oauthtoken token-one"}
 
     def test_renews_a_dead_token_once_for_all(self, zoho):
-        org = make_connection(max_concurrency=4)
+        org = make_proven(max_concurrency=4)
         jobs = [make_job(org) for _ in range(6)]
         zoho.gives_tokens("dead", "alive")
         said = {details_url(job): json.dumps(running(job)) for job in jobs}
@@ -237,7 +245,7 @@ class TestPollingAClaim:
         make_job()
         [claim] = polling.claim_due()
 
-        with later(seconds=polling.LEASE.total_seconds() + 1):
+        with later(seconds=leases.LEASE.total_seconds() + 1):
             assert polling.poll_claim(claim.connection_id, claim.lease_token) is None
         assert zoho.asked() == []
 
@@ -255,7 +263,7 @@ class TestPollingAClaim:
             return 200, {}, json.dumps(running(job))
 
         zoho.does(job, look)
-        with later(seconds=polling.LEASE.total_seconds() - 10):
+        with later(seconds=leases.LEASE.total_seconds() - 10):
             polling.poll_claim(claim.connection_id, claim.lease_token)
 
         assert seen == [job]
@@ -283,7 +291,8 @@ class TestPollingAClaim:
 
         org = Connection.objects.get()
         wait = org.resume_at - timezone.now()
-        assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
+        assert timedelta(minutes=9) < wait <= timedelta(minutes=10, seconds=5)
+        assert org.waiting_for == Connection.Waiting.TOKENS
         assert not org.is_blocked
         zoho.mock.replace("POST", TOKEN_URL, json={"access_token": "new", "expires_in": 3600})
         zoho.says(job, running(job))
@@ -351,7 +360,8 @@ class TestPollingAtOnce:
         zoho.says(known, completed(known, added=1, updated=0, skipped=0, total=1))
         zoho.says(stranger, error_body("RESOURCE_NOT_FOUND"), status=404)
 
-        polling.poll_now([known, stranger])
+        for _ in range(2):
+            polling.poll_now([known, stranger])
 
         known.refresh_from_db(), stranger.refresh_from_db()
         assert (known.poll_state, stranger.poll_state) == (PollState.DONE, PollState.BLOCKED)

@@ -17,7 +17,9 @@ from jobs.tests.factories import (
     completed,
     make_connection,
     make_job,
+    make_proven,
     observe,
+    observe_together,
     resource,
 )
 from jobs.zoho.errors import (
@@ -65,7 +67,7 @@ def test_a_state_that_comes_back_is_seen_as_a_new_one():
 @pytest.mark.parametrize("changed", [False, True])
 def test_the_queries_of_a_batch_do_not_grow_with_its_jobs(changed):
     def queries(number: int) -> int:
-        org = make_connection()
+        org = make_proven()
         jobs = [make_job(org) for _ in range(number)]
         for added in (1, 2 if changed else 1):
             BulkWriteJob.objects.update(next_poll_at=timezone.now(), lease_until=None)
@@ -165,18 +167,22 @@ def test_a_resource_that_is_gone_from_the_answer_is_gone():
     assert job.modules == "Leads"
 
 
-def test_a_temporary_error_backs_off_and_keeps_the_last_good_state():
-    job = make_job()
+def test_a_job_that_alone_is_not_answered_backs_off_and_keeps_the_last_good_state():
+    org = make_proven()
+    job, other = make_job(org), make_job(org)
     observe(job, body(job, "INPROGRESS", resource("INPROGRESS", added=5, total=10)))
     waits = []
-    for _ in range(4):
+    for _ in range(9):
         before = timezone.now()
-        observe(job, ZohoUnavailableError("No answer."))
+        observe_together((other, body(other, "ADDED")), (job, ZohoUnavailableError("No answer.")))
         waits.append((job.next_poll_at - before).total_seconds())
 
     assert (job.status, job.added_count) == ("INPROGRESS", 5)
-    assert job.failures == 4
-    assert waits[3] > 2 * schedule.RETRY_BASE_SECONDS > waits[0]
+    assert job.failures == 9
+    assert waits[0] < 6
+    assert waits[8] > 3 * schedule.REPOLL_BASE_SECONDS
+    org.refresh_from_db()
+    assert (org.failures, org.unanswered_since, org.waiting_for) == (0, None, "")
     assert job.poll_error["message"] == "No answer."
     assert job.events.filter(kind=JobEvent.Kind.POLL_FAILED).count() == 1
     assert kinds(job) == []
@@ -186,7 +192,7 @@ def test_a_temporary_error_backs_off_and_keeps_the_last_good_state():
     assert job.events.filter(kind=JobEvent.Kind.POLL_RECOVERED).exists()
 
 
-@pytest.mark.parametrize(("named", "waits"), [(120.0, 120), (None, 60)])
+@pytest.mark.parametrize(("named", "waits"), [(120.0, 120), (None, 61)])
 def test_throttling_pauses_the_connection_for_as_long_as_zoho_says(named, waits):
     job = make_job()
     before = timezone.now()
@@ -205,6 +211,11 @@ def test_a_permanent_error_blocks_the_job_with_its_reason_and_is_told_once():
     error = ZohoRejectedError("Gone.", code="RESOURCE_NOT_FOUND", http_status=404)
 
     observe(job, error)
+    assert job.poll_state == BulkWriteJob.PollState.ACTIVE
+    assert 0 < (job.next_poll_at - job.last_polled_at).total_seconds() < 15
+    assert (kinds(job), job.needs_attention) == ([], False)
+
+    observe(job, error)
     assert job.poll_state == BulkWriteJob.PollState.BLOCKED
     assert job.next_poll_at is None
     assert job.needs_attention
@@ -218,7 +229,8 @@ def test_a_permanent_error_blocks_the_job_with_its_reason_and_is_told_once():
 
 def test_a_blocked_job_that_can_be_read_again_goes_on_and_that_is_told():
     job = make_job()
-    observe(job, ZohoRejectedError("Gone.", code="RESOURCE_NOT_FOUND"))
+    for _ in range(2):
+        observe(job, ZohoRejectedError("Gone.", code="RESOURCE_NOT_FOUND", http_status=404))
     observe(job, body(job, "INPROGRESS", resource("INPROGRESS", added=5, total=10)))
 
     assert job.poll_state == BulkWriteJob.PollState.ACTIVE

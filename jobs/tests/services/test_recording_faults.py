@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome
-from jobs.services import polling
+from jobs.services import leases, polling
 from jobs.services.recording import record
 from jobs.tests.factories import (
     answer,
@@ -15,7 +15,9 @@ from jobs.tests.factories import (
     completed,
     make_connection,
     make_job,
+    make_proven,
     observe,
+    observe_together,
     resource,
 )
 from jobs.zoho.errors import (
@@ -38,6 +40,12 @@ def running(job: BulkWriteJob, added: int = 5) -> dict:
     return body(job, "INPROGRESS", part, created_time="2026-01-01T00:00:00Z")
 
 
+def refuse(job: BulkWriteJob) -> None:
+    """Have Zoho say that it does not know the job, as often as it takes to be believed."""
+    for _ in range(2):
+        observe(job, GONE)
+
+
 def kinds(job: BulkWriteJob) -> list[str]:
     return list(job.alerts.order_by("pk").values_list("kind", flat=True))
 
@@ -46,7 +54,7 @@ class TestARefusal:
     def test_is_over_when_a_refreshed_job_can_be_read_though_nothing_of_it_changed(self):
         job = make_job()
         observe(job, running(job))
-        observe(job, GONE)
+        refuse(job)
         polling.make_due([job])
 
         observe(job, running(job))
@@ -59,14 +67,14 @@ class TestARefusal:
         job = make_job()
         for _ in range(2):
             observe(job, running(job))
-            observe(job, GONE)
+            refuse(job)
 
         assert kinds(job) == ["blocked", "recovered", "blocked"]
 
     def test_is_told_once_however_often_a_person_refreshes(self):
         job = make_job()
         for _ in range(3):
-            observe(job, GONE)
+            refuse(job)
             polling.make_due([job])
             observe(job, DOWN)
 
@@ -74,7 +82,7 @@ class TestARefusal:
 
     def test_is_over_with_a_bad_end_which_is_told_in_its_place(self):
         job = make_job()
-        observe(job, GONE)
+        refuse(job)
         observe(job, body(job, "FAILED", resource("FAILED")))
 
         assert kinds(job) == ["blocked", "failed"]
@@ -85,7 +93,7 @@ class TestARefusal:
         start = timezone.now() - timedelta(hours=2)
         observe(job, running(job), asked_at=start)
         observe(job, running(job), asked_at=start + timedelta(minutes=40))
-        observe(job, GONE)
+        refuse(job)
 
         observe(job, running(job))
 
@@ -96,7 +104,7 @@ class TestARefusal:
 
     def test_of_a_paused_job_leaves_it_paused(self):
         job = make_job(poll_state=PollState.PAUSED, next_poll_at=None)
-        observe(job, GONE)
+        refuse(job)
 
         assert (job.poll_state, job.next_poll_at) == (PollState.PAUSED, None)
         assert kinds(job) == []
@@ -104,14 +112,14 @@ class TestARefusal:
     def test_keeps_the_last_good_state(self):
         job = make_job()
         observe(job, running(job))
-        observe(job, GONE)
+        refuse(job)
 
         assert (job.status, job.added_count, job.total_count) == ("INPROGRESS", 5, 10)
         assert job.snapshots.get().polls == 1
 
     def test_says_on_the_job_what_to_do(self):
         job = make_job()
-        observe(job, GONE)
+        refuse(job)
 
         assert job.poll_error == {
             "code": "RESOURCE_NOT_FOUND",
@@ -121,10 +129,45 @@ class TestARefusal:
         }
         assert job.events.filter(kind=JobEvent.Kind.BLOCKED, text=GONE.resolution).exists()
 
+    def test_of_a_job_that_was_just_made_is_not_believed_at_once(self):
+        job = make_job()
+        observe(job, GONE)
+
+        wait = job.next_poll_at - timezone.now()
+        assert timedelta() < wait < timedelta(seconds=15)
+        observe(job, running(job))
+        observe(job, GONE)
+        assert (job.poll_state, job.needs_attention) == (PollState.ACTIVE, False)
+        assert kinds(job) == []
+
+    def test_of_an_id_that_a_callback_named_is_not_told(self):
+        job = make_job(found_by=BulkWriteJob.FoundBy.CALLBACK)
+        refuse(job)
+
+        assert (job.poll_state, job.needs_attention) == (PollState.BLOCKED, False)
+        assert kinds(job) == []
+        polling.make_due([job])
+        observe(job, running(job))
+        assert kinds(job) == []
+
+    def test_of_a_job_found_by_callback_that_zoho_did_know_is_told(self):
+        job = make_job(found_by=BulkWriteJob.FoundBy.CALLBACK)
+        observe(job, running(job))
+        refuse(job)
+
+        assert job.needs_attention
+        assert kinds(job) == ["blocked"]
+
+    def test_by_a_code_that_is_none_of_zohos_blocks_at_once(self):
+        job = make_job()
+        observe(job, ZohoRejectedError("No.", code="SOMETHING_NEW", http_status=400))
+
+        assert job.poll_state == PollState.BLOCKED
+
 
 class TestThrottling:
     def test_a_longer_pause_is_not_cut_short_by_an_answer_that_names_none(self):
-        org = make_connection()
+        org = make_proven()
         jobs = [make_job(org) for _ in range(3)]
         [claim] = polling.claim_due()
         before = timezone.now()
@@ -146,28 +189,34 @@ class TestThrottling:
         assert kinds(job) == []
 
     def test_nothing_is_claimed_before_the_pause_is_over_and_all_after_it(self):
-        org = make_connection()
+        org = make_proven()
         job, other = make_job(org), make_job(org)
         observe(job, ZohoThrottledError("Slow down.", retry_after=120))
 
         with time_machine.travel(timezone.now() + timedelta(seconds=118)):
             assert polling.claim_due() == []
-        with time_machine.travel(timezone.now() + timedelta(seconds=122)):
+        with time_machine.travel(timezone.now() + timedelta(seconds=126)):
+            [first] = polling.claim_due()
+            assert first.jobs == 1
+            leases.release(org, first.lease_token)
+            observe(other, running(other))
+            org.refresh_from_db()
+            assert (org.waiting_for, org.resume_at) == ("", None)
+            BulkWriteJob.objects.update(next_poll_at=timezone.now())
             [claim] = polling.claim_due()
         assert claim.jobs == 2
-        other.refresh_from_db()
-        assert other.lease_token == claim.lease_token
 
 
 class TestASignInError:
     ERROR = ZohoSignInError("Revoked.", code="invalid_code")
 
     def test_in_a_batch_of_many_is_told_once_and_frees_the_jobs_not_asked_about(self):
-        org = make_connection()
+        org = make_proven()
         jobs = [make_job(org) for _ in range(20)]
         [claim] = polling.claim_due()
 
         record(org, claim.lease_token, [answer(job, self.ERROR) for job in jobs[:5]])
+        leases.release(org, claim.lease_token)
 
         assert Alert.objects.get().kind == Alert.Kind.CONNECTION_BLOCKED
         assert BulkWriteJob.objects.due(timezone.now()).count() == 20
@@ -176,7 +225,7 @@ class TestASignInError:
         assert not BulkWriteJob.objects.filter(needs_attention=True).exists()
 
     def test_beside_a_good_answer_blocks_the_connection_all_the_same(self):
-        org = make_connection()
+        org = make_proven()
         good, bad = make_job(org), make_job(org)
         [claim] = polling.claim_due()
 
@@ -206,11 +255,12 @@ class TestASignInError:
 class TestAnAnswerThatIsNone:
     @pytest.mark.parametrize("error", [DOWN, MalformedAnswerError("No JSON.", excerpt="<html>")])
     def test_keeps_the_state_and_backs_off(self, error):
-        job = make_job()
+        org = make_proven()
+        job, other = make_job(org), make_job(org)
         observe(job, running(job))
         seen = job.last_changed_at
-        for _ in range(12):
-            observe(job, error)
+        for _ in range(15):
+            observe_together((other, running(other)), (job, error))
 
         assert (job.status, job.added_count, job.outcome) == ("INPROGRESS", 5, Outcome.RUNNING)
         assert job.last_changed_at == seen

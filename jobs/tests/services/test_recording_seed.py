@@ -12,7 +12,7 @@ from jobs.models import BulkWriteJob, FieldMapping, JobEvent, Outcome, Resource,
 from jobs.services import polling
 from jobs.services.recording import record
 from jobs.tests import seed
-from jobs.tests.factories import answer, body, make_connection, make_job, observe, resource
+from jobs.tests.factories import answer, body, make_job, make_proven, observe, resource
 
 pytestmark = pytest.mark.django_db
 
@@ -99,7 +99,7 @@ def test_a_result_code_is_no_status(job):
 
 def unchanged_poll_queries(number: int) -> list[str]:
     """The statements that record an unchanged answer for each of so many jobs."""
-    org = make_connection()
+    org = make_proven()
     jobs = [make_job(org) for _ in range(number)]
     said = {
         job.pk: body(job, "INPROGRESS", resource("INPROGRESS", added=1), created_time=None)
@@ -119,15 +119,15 @@ def unchanged_poll_queries(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [10, 100])
-def test_an_unchanged_batch_adds_no_row_and_takes_seven_statements(number):
+def test_an_unchanged_batch_adds_no_row_and_takes_nine_statements(number):
     def rows() -> list[int]:
         return [model.objects.count() for model in (Snapshot, Resource, FieldMapping, JobEvent)]
 
     statements = unchanged_poll_queries(number)
 
-    # savepoint, jobs of the claim, jobs written, snapshots read and written, connection, end of
-    # the savepoint
-    assert len(statements) == 7, "\n".join(statement[:120] for statement in statements)
+    # connection, savepoint, jobs of the claim, jobs written, snapshots read and written, connection
+    # locked and written, end of the savepoint
+    assert len(statements) == 9, "\n".join(statement[:120] for statement in statements)
     assert rows() == [number, number, 2 * number, number]  # one event: "Running"
     assert set(Snapshot.objects.values_list("polls", flat=True)) == {2}
 

@@ -441,7 +441,7 @@ class TestAResultThatZohoDoesNotGive:
         assert Connection.objects.get().resume_at > timezone.now() + timedelta(seconds=590)
         with time_machine.travel(timezone.now() + timedelta(seconds=590)):
             assert fetching.claim_due() == []
-        with time_machine.travel(timezone.now() + timedelta(seconds=601)):
+        with time_machine.travel(timezone.now() + timedelta(seconds=606)):
             assert len(fetching.claim_due()) == 1
         assert zoho.asked(result_url(other)) == []
 
@@ -455,7 +455,18 @@ class TestAResultThatZohoDoesNotGive:
         assert result.next_attempt_at > timezone.now() + timedelta(minutes=29)
 
 
-@pytest.mark.parametrize("fields", [{"paused": True}, {"blocked_at": timezone.now()}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"paused": True},
+        {
+            "blocked_at": timezone.now(),
+            "resume_at": timezone.now() + timedelta(minutes=30),
+            "waiting_for": "repair",
+        },
+    ],
+    ids=["paused", "blocked"],
+)
 def test_nothing_is_fetched_of_a_connection_that_may_not_be_asked(zoho, fields):
     job = ended(added=1, updated=0, skipped=0, total=1)
     Connection.objects.update(**fields)

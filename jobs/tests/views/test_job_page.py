@@ -166,15 +166,14 @@ def test_a_refresh_brings_the_live_part_alone(alice, job):
 
 
 def test_what_zoho_refuses_is_said_with_what_to_do(alice, job):
-    observe(
-        job,
-        ZohoRejectedError(
-            "The requested resource doesn't exist.",
-            code="RESOURCE_NOT_FOUND",
-            http_status=404,
-            resolution="Check the ID.",
-        ),
+    error = ZohoRejectedError(
+        "The requested resource doesn't exist.",
+        code="RESOURCE_NOT_FOUND",
+        http_status=404,
+        resolution="Check the ID.",
     )
+    for _ in range(2):
+        observe(job, error)
 
     text = text_of(page_of(alice, job))
 

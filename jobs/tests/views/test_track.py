@@ -160,7 +160,8 @@ def test_what_zoho_does_not_know_shows_with_what_to_do_and_ends_the_refresh(alic
         http_status=404,
         resolution="Check the ID.",
     )
-    observe(job, error)
+    for _ in range(2):
+        observe(job, error)
 
     page = alice.get(f"/jobs/track/states/?jobs={job.pk}").content.decode()
 

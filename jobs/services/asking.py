@@ -1,0 +1,218 @@
+"""Asking Zoho about the jobs of one claim: what comes is recorded portion by portion.
+
+No answer waits for a slow one. While a batch lasts, its jobs and its calls stay its own, and it
+stops asking when somebody else has learnt that the connection may not be asked any more.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from jobs.models import Connection, UndecryptableError
+from jobs.services import failures, leases, waiting
+from jobs.services.access import CustomHostsForbiddenError, open_client, open_tokens
+from jobs.services.limits import credits, slots
+from jobs.services.recording import record
+from jobs.services.standing import hold_back_for_credits
+from jobs.zoho.client import Answer, BulkWriteClient
+from jobs.zoho.errors import ZohoSignInError, ZohoThrottledError
+
+logger = logging.getLogger(__name__)
+
+# Threads of one batch; more concurrency than this is spread over batches, hence processes.
+MAX_THREADS = 50
+PORTION_ANSWERS = 250
+PORTION_SECONDS = 2.0
+# What another process has learnt of the connection, such as that Zoho throttles it.
+LOOK_SECONDS = 0.5
+# Lease and slots outlast this several times.
+KEEP_SECONDS = 10.0
+TICK_SECONDS = 0.5
+# So many failures on end, and twice as many as calls at a time, are no accident any more.
+HOPELESS_FAILURES = 10
+
+
+@dataclass(slots=True)
+class Polled:
+    """What came of a claim: answers recorded, results to fetch and alerts to send among them.
+
+    `why_not`: in words, why nothing, or not all of it, was asked about.
+    """
+
+    answers: int = 0
+    results: int = 0
+    alerts: int = 0
+    why_not: str = ""
+
+
+@dataclass(slots=True)
+class Portion:
+    """Answers that wait to be recorded.
+
+    Failures wait for an answer: whether they are their jobs' own or the connection's, the others
+    of the batch tell.
+    """
+
+    limit: int
+    ready: list[Answer] = field(default_factory=list)
+    silent: list[Answer] = field(default_factory=list)
+    refused: list[Answer] = field(default_factory=list)
+    answered: bool = False
+    answered_since_refusal: bool = False
+    is_urgent: bool = False
+
+    def add(self, answer: Answer) -> None:
+        if failures.is_outage(answer.error):
+            self.silent.append(answer)
+        elif failures.is_refusal(answer.error):
+            self.refused.append(answer)
+        else:
+            self.ready.append(answer)
+            # Other processes are to learn at once that nothing more may be asked.
+            self.is_urgent |= isinstance(answer.error, ZohoSignInError | ZohoThrottledError)
+        if failures.is_answer(answer):
+            self.answered = True
+            self.answered_since_refusal = bool(self.refused)
+            self.ready += self.silent
+            self.silent.clear()
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether so many have failed on end that the connection is at fault."""
+        return len(self.silent) >= self.limit
+
+    def take_ready(self) -> list[Answer]:
+        ready, self.ready, self.is_urgent = self.ready, [], False
+        return ready
+
+
+def lanes(connection: Connection) -> int:
+    """How many batches of a connection may be under way at a time."""
+    return math.ceil(connection.max_concurrency / MAX_THREADS)
+
+
+def ask(
+    connection: Connection,
+    lease_token: str,
+    job_ids: Sequence[str],
+    *,
+    seconds: float,
+    by_person: bool = False,
+) -> Polled:
+    """Ask about claimed jobs for so many seconds, and record what Zoho answers.
+
+    What is not asked about in the end is free again, and as due as it was. Raises NoSlotError
+    where all calls that the connection allows are under way; then nothing was asked.
+    """
+    why_not = waiting.why_not(connection, timezone.now(), by_person=by_person)
+    if why_not:
+        return Polled(why_not=why_not)
+    threads = math.ceil(connection.max_concurrency / lanes(connection))
+    with slots.held(connection, min(threads, len(job_ids)), spare=1) as slot:
+        calls, budget = credits.reserve(connection, len(job_ids))
+        if not calls:
+            hold_back_for_credits(connection, timezone.now())
+            waits = Connection.objects.get(pk=connection.pk)
+            return Polled(why_not=waiting.why_not(waits, timezone.now()))
+        batch = _Batch(connection, lease_token, slot, budget.stretch, by_person=by_person)
+        made = 0
+        try:
+            if connection.is_blocked:
+                # It may have been repaired: Zoho is asked again, not what is remembered of it.
+                open_tokens(connection).forget_refusal()
+            with open_client(connection, threads=slot.calls) as client:
+                try:
+                    batch.run(client, job_ids[:calls], seconds)
+                finally:
+                    made = client.calls
+                    if client.was_answered:
+                        credits.note_remaining(connection, client.credits_remaining)
+        except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+            # The connection itself cannot be used: that needs a person, and no request was made.
+            unusable = ZohoSignInError(str(error))
+            batch.record([Answer(job_ids[0], timezone.now(), None, unusable, 0.0)])
+        finally:
+            credits.spend(connection, made - calls)
+    return batch.polled
+
+
+class _Batch:
+    def __init__(
+        self,
+        connection: Connection,
+        lease_token: str,
+        slot: slots.Slot,
+        stretch: float,
+        *,
+        by_person: bool,
+    ) -> None:
+        self.polled = Polled()
+        self._connection = connection
+        self._lease_token = lease_token
+        self._slot = slot
+        self._stretch = stretch
+        self._by_person = by_person
+        self._stop = threading.Event()
+        self._portion = Portion(limit=max(2 * slot.calls, HOPELESS_FAILURES))
+
+    def run(self, client: BulkWriteClient, job_ids: Sequence[str], seconds: float) -> None:
+        portion = self._portion
+        recorded_at = looked_at = kept_at = time.monotonic()
+        for answer in client.job_details_many(
+            job_ids,
+            threads=self._slot.calls,
+            seconds=seconds,
+            tick=TICK_SECONDS,
+            stop=self._stop,
+            most_failures=portion.limit,
+        ):
+            if answer is not None:
+                portion.add(answer)
+            now = time.monotonic()
+            is_portion = now - recorded_at >= PORTION_SECONDS
+            if is_portion or len(portion.ready) >= PORTION_ANSWERS or portion.is_urgent:
+                self.record(portion.take_ready(), answered=portion.answered)
+                recorded_at = time.monotonic()
+            if now - looked_at >= LOOK_SECONDS:
+                self._stop_if_asked_to()
+                looked_at = now
+            if now - kept_at >= KEEP_SECONDS:
+                self._keep()
+                kept_at = now
+        self.record(portion.take_ready(), answered=portion.answered)
+        self.record(portion.silent, answered=portion.answered and not portion.is_hopeless)
+        is_one_of_many = portion.answered_since_refusal or len(portion.refused) == 1
+        self.record(portion.refused, answered=portion.answered and is_one_of_many)
+
+    def record(self, answers: Sequence[Answer], *, answered: bool = False) -> None:
+        if not answers:
+            return
+        batch = record(
+            self._connection,
+            self._lease_token,
+            answers,
+            answered=answered,
+            stretch=self._stretch,
+        )
+        self.polled.answers += len(answers)
+        self.polled.results += len(batch.results)
+        self.polled.alerts += len(batch.alerts)
+
+    def _stop_if_asked_to(self) -> None:
+        if self._stop.is_set():
+            return
+        connection = Connection.objects.get(pk=self._connection.pk)
+        self.polled.why_not = waiting.why_not(connection, timezone.now(), by_person=self._by_person)
+        if self.polled.why_not:
+            self._stop.set()
+
+    def _keep(self) -> None:
+        has_jobs = leases.extend(self._connection, self._lease_token).exists()
+        if not (has_jobs and self._slot.renew()):
+            logger.warning("A batch of %s was given up: others have its jobs.", self._connection)
+            self._stop.set()

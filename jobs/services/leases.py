@@ -1,0 +1,74 @@
+"""Leases on jobs: while one worker has a job, no other asks about it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob, Connection
+from jobs.models.job import BulkWriteJobQuerySet
+from jobs.models.leases import is_free
+
+# Extended while its batch lives, so that the jobs of a worker that died are due again soon.
+LEASE = timedelta(seconds=45)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Jobs of one connection that one worker may poll, until the lease ends.
+
+    `is_full`: there may be more of them due than the claim was allowed to take.
+    """
+
+    connection_id: int
+    lease_token: str
+    jobs: int
+    is_full: bool = False
+
+
+def claim(
+    connection: Connection,
+    pks: Sequence[int],
+    now: datetime,
+    *,
+    only_due: bool = True,
+    is_full: bool = False,
+) -> Claim | None:
+    """Take a lease on those of these jobs that nobody else holds; None if none is left."""
+    if not pks:
+        return None
+    token = uuid.uuid4().hex
+    # The conditions stand in the UPDATE itself: of two dispatchers that chose the same jobs, the
+    # second finds them leased.
+    free = BulkWriteJob.objects.filter(is_free(now, BulkWriteJob.LONGEST_LEASE), pk__in=pks)
+    if only_due:
+        free = free.filter(poll_state=BulkWriteJob.PollState.ACTIVE, next_poll_at__lte=now)
+    claimed = free.update(lease_token=token, lease_until=now + LEASE)
+    return Claim(connection.pk, token, claimed, is_full) if claimed else None
+
+
+def held(connection: Connection, lease_token: str) -> BulkWriteJobQuerySet:
+    """The jobs that are still claimed under this token."""
+    # That a lease has an end tells the database to look among the leased jobs alone.
+    return BulkWriteJob.objects.filter(
+        connection=connection, lease_until__isnull=False, lease_token=lease_token
+    )
+
+
+def extend(connection: Connection, lease_token: str) -> BulkWriteJobQuerySet:
+    """Give a claim a whole lease anew, and return its jobs; none where the lease has ended."""
+    now = timezone.now()
+    held(connection, lease_token).leased(now).update(lease_until=now + LEASE)
+    return held(connection, lease_token).leased(now)
+
+
+def release(connection: Connection, lease_token: str) -> None:
+    """Free what is still claimed under this token; it is as due as it was."""
+    held(connection, lease_token).update(lease_token="", lease_until=None)
+
+
+def batches_under_way(connection: Connection, now: datetime) -> int:
+    leased = BulkWriteJob.objects.filter(connection=connection).leased(now)
+    return leased.order_by().values("lease_token").distinct().count()

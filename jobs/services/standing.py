@@ -1,0 +1,203 @@
+"""How a connection stands with Zoho: what the answers of a batch say of it as a whole.
+
+It is asked again at `resume_at`; `waiting_for` says why not before. Until Zoho has answered about
+one of its jobs again, one job is tried at a time.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.models import Alert, Connection
+from jobs.services import schedule, wording
+from jobs.services.batch import Batch
+from jobs.services.limits import credits
+from jobs.zoho.errors import (
+    TokensThrottledError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+)
+
+logger = logging.getLogger(__name__)
+
+# A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
+TRY_AGAIN = timedelta(minutes=30)
+UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
+# Waits whose end Zoho or the budget has set: an answer that was under way does not shorten them.
+PROMISED = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS, Connection.Waiting.CREDITS)
+FIELDS = [
+    "blocked_at",
+    "last_error",
+    "resume_at",
+    "waiting_for",
+    "failures",
+    "unanswered_since",
+    "last_polled_at",
+    "last_answer_at",
+]
+
+
+@dataclass(slots=True)
+class Concern:
+    """What the answers recorded together say of the connection, nothing where they say nothing.
+
+    `answered_at`: when the latest question was asked that Zoho answered; `refusal` needs a person;
+    `outage` is why there was no answer about any job of the batch; `is_silent`: there was none,
+    but that may be the one job's own.
+    """
+
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    refusal: ZohoError | None = None
+    throttling: ZohoThrottledError | None = None
+    outage: ZohoError | None = None
+    is_silent: bool = False
+
+
+def needs_person(error: ZohoError) -> bool:
+    """Whether every job of the connection is refused until somebody acts."""
+    if isinstance(error, ZohoSignInError):
+        return True
+    return isinstance(error, ZohoRejectedError) and error.scope == "connection"
+
+
+def error_as_json(error: ZohoError) -> dict[str, object]:
+    """`{"code", "http_status", "message", "resolution"}`, the form in which errors are stored."""
+    return {
+        "code": error.code,
+        "http_status": error.http_status,
+        "message": error.message,
+        "resolution": error.resolution,
+    }
+
+
+def note(batch: Batch, concern: Concern, *, answered: bool) -> None:
+    """Store what the answers say of the connection. To be called in a transaction.
+
+    `answered`: Zoho has answered about some job of the batch, now or before.
+    """
+    if concern.asked_at is None:
+        return
+    # Last of the rows that a batch locks: its jobs come first.
+    connection = Connection.objects.select_for_update(no_key=True).get(pk=batch.connection.pk)
+    connection.last_polled_at = concern.asked_at
+    if concern.answered_at is not None:
+        _take_answer(batch, connection, concern.answered_at)
+    is_silent = concern.is_silent or concern.outage or concern.throttling
+    if is_silent and not answered and connection.unanswered_since is None:
+        connection.unanswered_since = concern.asked_at
+    if concern.refusal is not None:
+        _block(batch, connection, concern.refusal)
+    elif concern.throttling is not None:
+        _slow_down(batch, connection, concern.throttling, answered=answered)
+    elif concern.outage is not None:
+        _note_outage(batch, connection, concern.outage)
+    connection.save(update_fields=FIELDS)
+
+
+def pause_for(connection: Connection, error: ZohoThrottledError, now: datetime) -> datetime:
+    """Ask nothing of a connection that Zoho throttles, for as long as it wants; until when."""
+    until = now + timedelta(seconds=schedule.seconds_of_pause(0, error.retry_after))
+    hold_back(connection, until, _waits_for(error))
+    return until
+
+
+def hold_back(connection: Connection, until: datetime, waiting_for: Connection.Waiting) -> None:
+    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands."""
+    Connection.objects.filter(pk=connection.pk).exclude(resume_at__gte=until).update(
+        resume_at=until, waiting_for=waiting_for
+    )
+
+
+def hold_back_for_credits(connection: Connection, now: datetime) -> datetime:
+    """Ask nothing of a connection without credits until some are free again; until when."""
+    until = credits.free_again_at(connection, credits.credits_of(connection, now), now)
+    hold_back(connection, until, Connection.Waiting.CREDITS)
+    return until
+
+
+def _hold(connection: Connection, until: datetime, waiting_for: Connection.Waiting) -> None:
+    if connection.resume_at is None or connection.resume_at < until:
+        connection.resume_at, connection.waiting_for = until, waiting_for
+
+
+def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
+    if isinstance(error, TokensThrottledError):
+        return Connection.Waiting.TOKENS
+    return Connection.Waiting.THROTTLED
+
+
+def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
+    connection.last_answer_at = answered_at
+    blocked_at, since = connection.blocked_at, connection.unanswered_since
+    if blocked_at is not None and answered_at <= blocked_at:
+        return
+    if blocked_at is not None:
+        batch.tell(
+            Alert.Kind.RECOVERED,
+            "Zoho answers about its jobs again.",
+            about=blocked_at.isoformat(),
+        )
+    elif since is not None and _was_told(connection, since):
+        batch.tell(
+            Alert.Kind.RECOVERED,
+            "Zoho answers about its jobs again.",
+            about=f"unanswered {since.isoformat()}",
+        )
+    connection.blocked_at = connection.last_error = connection.unanswered_since = None
+    connection.failures = 0
+    is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
+    if not (is_waiting and connection.waiting_for in PROMISED):
+        connection.resume_at, connection.waiting_for = None, ""
+
+
+def _was_told(connection: Connection, since: datetime) -> bool:
+    told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
+    return told.filter(about=since.isoformat()).exists()
+
+
+def _block(batch: Batch, connection: Connection, error: ZohoError) -> None:
+    connection.last_error = error_as_json(error)
+    _hold(connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
+    if connection.blocked_at is not None:
+        return
+    connection.blocked_at = batch.at
+    logger.warning("Connection %s needs a person: %s", connection, error)
+    batch.tell(Alert.Kind.CONNECTION_BLOCKED, str(error), about=batch.at.isoformat())
+
+
+def _slow_down(
+    batch: Batch, connection: Connection, error: ZohoThrottledError, *, answered: bool
+) -> None:
+    seconds = schedule.seconds_of_pause(connection.failures, error.retry_after)
+    _hold(connection, batch.at + timedelta(seconds=seconds), _waits_for(error))
+    if not answered:
+        _count_failure(batch, connection, error)
+
+
+def _note_outage(batch: Batch, connection: Connection, error: ZohoError) -> None:
+    if connection.blocked_at is not None:
+        _hold(connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
+        return
+    _count_failure(batch, connection, error)
+    seconds = schedule.seconds_of_outage(connection.failures)
+    _hold(connection, batch.at + timedelta(seconds=seconds), Connection.Waiting.UNAVAILABLE)
+
+
+def _count_failure(batch: Batch, connection: Connection, error: ZohoError) -> None:
+    # The column holds no more; by then the wait is as long as it gets anyway.
+    connection.failures = min(connection.failures + 1, 32_767)
+    since = connection.unanswered_since
+    if connection.blocked_at is not None or since is None:
+        return
+    connection.last_error = error_as_json(error)
+    lasted = batch.at - since
+    if lasted >= UNANSWERED_TOLD_AFTER:
+        minutes = wording.minutes(int(lasted.total_seconds() // 60))
+        batch.tell(
+            Alert.Kind.UNREACHABLE,
+            f"No answer about any of its jobs for {minutes}. {error}",
+            about=since.isoformat(),
+        )
