@@ -254,10 +254,10 @@ class SignInForm(forms.Form):
             self._stored_secret = connection.client_secret
         except UndecryptableError:
             self._stored_secret, self.is_unreadable = "", True
+        secret = self.fields["client_secret"]
+        secret.required = not self._stored_secret
         if self._stored_secret:
-            self.fields[
-                "client_secret"
-            ].help_text = "One is stored and never shown. Leave empty to keep it."
+            secret.help_text = "One is stored and never shown. Leave empty to keep it."
 
     @property
     def client(self) -> Client:
@@ -271,7 +271,7 @@ class SignInForm(forms.Form):
     def clean_client_secret(self) -> str:
         secret = _in_one_piece(self.cleaned_data["client_secret"])
         is_other = self.cleaned_data.get("client_id") != self.connection.client_id
-        if not secret and (is_other or not self._stored_secret):
+        if not secret and is_other:
             raise ValidationError("Give the secret that belongs to this client ID.")
         return secret
 
