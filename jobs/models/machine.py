@@ -13,8 +13,9 @@ class Heartbeat(models.Model):
     BEAT = "beat"
     WORKER = "worker"
     LOOKOUT = "lookout"
-    # Beat ticks every two seconds; this many without a sign of it is no hiccup.
-    MAX_AGE = timedelta(seconds=45)
+    # Beat and the worker note one every few seconds; this many without one is no hiccup. With
+    # the half minute after which an open page asks again, it makes less than a minute.
+    MAX_AGE = timedelta(seconds=30)
 
     part = models.CharField(max_length=20, primary_key=True)
     seen_at = models.DateTimeField()

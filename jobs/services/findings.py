@@ -18,6 +18,8 @@ from jobs.services import broker
 LATE_AFTER = timedelta(minutes=2)
 # A connection's outage, or a wait that Zoho asked for, is worth a banner after this.
 SILENT_AFTER = timedelta(minutes=5)
+# It looks every 15 seconds, and a mail server may keep it for as long again.
+LOOKOUT_LOST_AFTER = timedelta(seconds=60)
 MAIL_LATE_AFTER = timedelta(minutes=10)
 # A share of a large disk is a lot of room, and no reason to worry anybody.
 DISK_SHARE, DISK_SHARE_UP_TO_BYTES = 0.02, 10 * 1024**3
@@ -95,7 +97,7 @@ def of_parts(
             Severity.BLIND,
             "Beat, the schedule, is not running.",
             "Nothing is being polled and no alert is sent: the monitor is blind.",
-            "Start beat (`manage.py up` and docker-compose.yml both run it); its log says why it "
+            "Start beat (manage.py up and docker-compose.yml both run it); its log says why it "
             "ended.",
             since=seen.get(Heartbeat.BEAT),
         )
@@ -106,25 +108,25 @@ def of_parts(
             Severity.BLIND,
             "The worker is not running.",
             "Nothing is being polled and no alert is sent: the monitor is blind.",
-            "Start the worker (`manage.py up` and docker-compose.yml both run it); its log says "
+            "Start the worker (manage.py up and docker-compose.yml both run it); its log says "
             "why it ended.",
             since=since,
         )
-    if _is_lost(seen.get(Heartbeat.LOOKOUT), now):
+    if _is_lost(seen.get(Heartbeat.LOOKOUT), now, LOOKOUT_LOST_AFTER):
         yield Finding(
             "lookout",
             ("lookout",),
             Severity.HINDERED,
             "The lookout is not running.",
             "Nobody would be told by mail if Bulkwatch went blind.",
-            "Start `manage.py lookout` (`manage.py up` and docker-compose.yml both run it).",
+            "Start manage.py lookout (manage.py up and docker-compose.yml both run it).",
             since=seen.get(Heartbeat.LOOKOUT),
         )
 
 
-def _is_lost(seen_at: datetime | None, now: datetime) -> bool:
+def _is_lost(seen_at: datetime | None, now: datetime, after: timedelta = Heartbeat.MAX_AGE) -> bool:
     # One from the future is from before the clock was set back.
-    return seen_at is None or abs(now - seen_at) > Heartbeat.MAX_AGE
+    return seen_at is None or abs(now - seen_at) > after
 
 
 def database_down() -> Finding:
@@ -146,7 +148,7 @@ def broker_down(lost: tuple[str, ...], since: datetime | None) -> Finding:
         Severity.BLIND,
         "The broker does not answer.",
         "The worker gets no work, so nothing is being polled: the monitor is blind.",
-        "Start Redis, or correct REDIS_URL (where `manage.py up` runs, start that anew). "
+        "Start Redis, or correct REDIS_URL (where manage.py up runs, start that anew). "
         "Bulkwatch then goes on by itself.",
         since=since,
     )

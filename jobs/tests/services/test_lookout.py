@@ -89,7 +89,7 @@ def test_no_mail_while_all_is_well(watched):
 def test_what_lasts_a_minute_is_told_once_and_again_when_it_is_over(watched):
     watched.dead = {Heartbeat.WORKER}
     watched.look(90)
-    assert mail.outbox == []  # 45 s until it counts as dead, 60 s until that counts
+    assert mail.outbox == []  # half a minute until it counts as dead, one until that counts
 
     watched.look(30)
     assert subjects() == [WORKER_DEAD]

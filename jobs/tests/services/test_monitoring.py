@@ -92,7 +92,7 @@ class TestParts:
         assert set(found()) == {"worker"}
 
     def test_a_dead_lookout_hinders(self, connection):
-        Heartbeat.note(Heartbeat.LOOKOUT, timezone.now() - LOST)
+        Heartbeat.note(Heartbeat.LOOKOUT, timezone.now() - 61 * timedelta(seconds=1))
 
         assert not found()["lookout"].is_blind
 
