@@ -162,6 +162,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=3),
         "options": {"expires": 3},
     },
+    "check-ids": {
+        "task": "jobs.tasks.check_ids",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
     "deliver-alerts": {
         "task": "jobs.tasks.deliver_alerts",
         "schedule": timedelta(seconds=5),
@@ -325,7 +330,8 @@ if MAX_UPLOAD_MEGABYTES < 1 or not 1 <= ORIGINAL_KEPT_HOURS <= 8760:
         "MAX_UPLOAD_MEGABYTES must be at least 1, and ORIGINAL_KEPT_HOURS a number of hours from 1 "
         "to 8760."
     )
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+# Two million characters may be pasted, and some take two bytes.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 # --- Logging ----------------------------------------------------------------------------------
 

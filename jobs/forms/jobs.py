@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from jobs.models import BulkWriteJob, Connection, Outcome, split_addresses
-from jobs.services import tracking
+from jobs.services import job_ids, tracking
 
 OPERATIONS = ("insert", "update", "upsert")
 MOST_RECIPIENTS = 50
@@ -117,8 +117,8 @@ class TrackForm(forms.Form):
                 '{"data": [{"details": {"id": "…"}}]}',
             }
         ),
-        help_text="One to a line, several with commas, the answers of create-job calls, or lines "
-        "of a log: whatever your loader printed.",
+        help_text="One to a line or several with commas; a table with a column of ids; answers to "
+        "create-job calls, lines of a log, addresses: whatever your loader prints.",
         error_messages={"required": "Paste at least one job id."},
     )
     connection = forms.ModelChoiceField(
@@ -157,14 +157,20 @@ class TrackForm(forms.Form):
         if len(known) == 1:
             self.initial.setdefault("connection", known[0])
 
-    def clean_ids(self) -> list[tracking.Entry]:
+    def clean_ids(self) -> job_ids.Paste:
         try:
-            entries = tracking.read_ids(self.cleaned_data["ids"])
-        except tracking.TooManyIdsError as error:
+            paste = job_ids.read(self.cleaned_data["ids"])
+        except job_ids.TooManyIdsError as error:
             raise ValidationError(str(error)) from error
-        if not entries:
+        if not paste.entries:
             raise ValidationError("Paste at least one job id.")
-        return entries
+        return paste
+
+    @property
+    def for_all(self) -> dict[str, Any]:
+        """What holds for all jobs, as `tracking.track` takes it."""
+        names = ("label", "tags", "alert_recipients", "skip_threshold_percent")
+        return {name: self.cleaned_data[name] for name in names}
 
     def clean_tags(self) -> list[str]:
         return tracking.read_tags(self.cleaned_data["tags"])

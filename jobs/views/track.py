@@ -1,58 +1,106 @@
-"""Registering jobs: one id or hundreds, and what became of each."""
+"""Registering jobs: one id or thousands, and what became of each."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
+from kombu.exceptions import OperationalError
 
+from jobs import tasks
 from jobs.forms.jobs import TrackForm
 from jobs.models import BulkWriteJob, Connection
-from jobs.services import tracking
-from jobs.services.tracking import Entry, Verdict
+from jobs.services import broker, id_checks, tracking
+from jobs.services.job_ids import Entry, Verdict
+from jobs.services.limits.credits import Credits, credits_of
 from jobs.views.requests import HtmxHttpRequest
+
+logger = logging.getLogger(__name__)
 
 LINES_SHOWN = 1_000
 # As many jobs as are refreshed on an open report.
 MOST_FOLLOWED = 200
 SECONDS_WHILE_UNREAD = 3
 SECONDS_WHILE_LIVE = 10
+# The schedule asks for the same two seconds later anyway.
+WAKE_EXPIRES_SECONDS = 10
+MOST_CREDITS_SHOWN = 5
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def track(request: HtmxHttpRequest) -> HttpResponse:
-    if not Connection.objects.exists():
-        return render(request, "jobs/track.html", {"has_connections": False})
-    if request.method != "POST":
-        return render(request, "jobs/track.html", {"has_connections": True, "form": TrackForm()})
-    form = TrackForm(request.POST)
-    if not form.is_valid():
-        return render(request, "jobs/track.html", {"has_connections": True, "form": form})
+    """Register what was pasted, or begin to check it with Zoho first."""
+    connections = list(Connection.objects.all())
+    if not connections:
+        return render(request, "jobs/track.html", {"connections": []})
+    form = TrackForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        given = form.cleaned_data
+        if "check" not in request.POST:
+            return _registered(request, form)
+        try:
+            check = id_checks.start(
+                given["connection"], given["ids"], for_all=form.for_all, user=request.user
+            )
+        except id_checks.NotCheckableError as error:
+            form.add_error(None, str(error))
+        else:
+            wake_checkers()
+            return redirect("jobs:id_check", check.pk)
+    context = {"form": form, "connections": _with_credits(connections)}
+    return render(request, "jobs/track.html", context)
+
+
+def _registered(request: HtmxHttpRequest, form: TrackForm) -> HttpResponse:
     given = form.cleaned_data
-    entries = tracking.track(
-        given["connection"],
-        given["ids"],
-        label=given["label"],
-        tags=given["tags"],
-        alert_recipients=given["alert_recipients"],
-        skip_threshold_percent=given["skip_threshold_percent"],
-        user=request.user,
-    )
+    paste = given["ids"]
+    entries = tracking.track(given["connection"], paste.entries, user=request.user, **form.for_all)
     # What was no id stays in the box, to be corrected.
-    left = [entry.text for entry in entries if entry.verdict == Verdict.NOT_AN_ID]
+    wrong = (Verdict.NOT_AN_ID, Verdict.ROUNDED)
+    left = [entry.text for entry in entries if entry.verdict in wrong]
     rest = request.POST.copy()
     rest["ids"] = "\n".join(dict.fromkeys(left))
-    jobs = list({entry.job.pk: entry.job for entry in entries if entry.job}.values())
-    for job in jobs:
-        job.connection = given["connection"]
     context = {
-        "has_connections": True,
         "form": TrackForm(initial=rest.dict()),
-        "report": _report(entries),
-        "connection": given["connection"],
-        **_followed(jobs[:MOST_FOLLOWED]),
+        "connections": _with_credits(list(Connection.objects.all())),
+        **report_of(given["connection"], entries, notes=paste.notes),
     }
     return render(request, "jobs/track.html", context)
+
+
+def report_of(
+    connection: Connection, entries: list[Entry], *, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What `_track_report.html` expects: what became of each line, and the states of the jobs."""
+    jobs = list({entry.job.pk: entry.job for entry in entries if entry.job}.values())
+    for job in jobs:
+        job.connection = connection
+    return {
+        "report": _report(entries) | {"notes": notes},
+        "connection": connection,
+        **_followed(jobs[:MOST_FOLLOWED]),
+    }
+
+
+def wake_checkers() -> None:
+    """Have a worker begin to check ids now rather than at the next tick of the schedule."""
+    if broker.last_known() is False:
+        return
+    try:
+        tasks.check_ids.apply_async(expires=WAKE_EXPIRES_SECONDS, retry=False)
+    except OperationalError:
+        # The schedule asks for the same as soon as there is a broker again.
+        logger.warning("The broker does not answer: the check waits for the schedule.")
+
+
+def _with_credits(connections: list[Connection]) -> list[tuple[Connection, Credits]]:
+    """The connections with what they may spend on checks, unless there are too many to list."""
+    now = timezone.now()
+    shown = connections if len(connections) <= MOST_CREDITS_SHOWN else []
+    return [(connection, credits_of(connection, now)) for connection in shown]
 
 
 @require_safe
@@ -83,12 +131,13 @@ def _report(entries: list[Entry]) -> dict[str, Any]:
     for entry in entries:
         counted[entry.verdict] += 1
     # What needs a person stands above what went well.
-    order = {Verdict.NOT_AN_ID: 0, Verdict.TRACKED: 1, Verdict.ALREADY_TRACKED: 2}
+    order = {Verdict.TRACKED: 1, Verdict.ALREADY_TRACKED: 2, Verdict.REPEATED: 3}
     return {
-        "entries": sorted(entries, key=lambda entry: order.get(entry.verdict, 3))[:LINES_SHOWN],
+        "entries": sorted(entries, key=lambda entry: order.get(entry.verdict, 0))[:LINES_SHOWN],
         "left_off": max(len(entries) - LINES_SHOWN, 0),
         "tracked": counted[Verdict.TRACKED],
         "already_tracked": counted[Verdict.ALREADY_TRACKED],
         "repeated": counted[Verdict.REPEATED],
-        "not_ids": counted[Verdict.NOT_AN_ID],
+        "bulk_reads": counted[Verdict.BULK_READ],
+        "not_ids": counted[Verdict.NOT_AN_ID] + counted[Verdict.ROUNDED],
     }

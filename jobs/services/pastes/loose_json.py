@@ -85,7 +85,7 @@ class Reader:
 
 
 def _loosely(text: str, start: int) -> tuple[Any, int]:
-    root: dict[str, Any] | list[Any] = _opened(text[start])
+    root = _opened(text[start])
     current = root
     outer: list[dict[str, Any] | list[Any]] = []
     at = start + 1
@@ -118,20 +118,21 @@ def _loosely(text: str, start: int) -> tuple[Any, int]:
                 raise _NoValueError(at)
             key = _scalar(token[0].strip())
         else:
-            value = _opened(mark) if mark is not None else _scalar(token[0].strip())
+            inner = _opened(mark) if mark is not None else None
+            value = _scalar(token[0].strip()) if inner is None else inner
             if isinstance(current, dict):
                 current[key or ""] = value
             else:
                 current.append(value)
             key, has_colon = None, False
-            if mark is not None:
+            if inner is not None:
                 if len(outer) >= DEEPEST:
                     raise _NoValueError(at)
                 outer.append(current)
-                current = value
+                current = inner
 
 
-def _opened(mark: str) -> Any:
+def _opened(mark: str) -> dict[str, Any] | list[Any]:
     return {} if mark == "{" else []
 
 

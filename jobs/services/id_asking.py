@@ -1,0 +1,209 @@
+"""Asking Zoho about ids that nobody has registered: what it says is told and changes no job.
+
+Calls keep to the connection's slots and API credits as polls do, and leave room for these.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from jobs.models import CheckedId, Connection, UndecryptableError
+from jobs.services import failures, standing, waiting
+from jobs.services.access import CustomHostsForbiddenError, open_client
+from jobs.services.limits import credits, slots
+from jobs.services.standing import error_as_json
+from jobs.zoho.client import Answer, BulkWriteClient
+from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
+from jobs.zoho.payloads import JobDetails
+
+Said = CheckedId.Answer
+
+MAX_THREADS = 25
+TICK_SECONDS = 0.5
+# The slot outlasts this several times.
+KEEP_SECONDS = 10.0
+# So many failures on end, and twice as many as calls at a time, are no accident any more.
+HOPELESS_FAILURES = 10
+# Waits that end by themselves, and soon enough to be waited for.
+_SHORT_WAITS = (
+    Connection.Waiting.THROTTLED,
+    Connection.Waiting.TOKENS,
+    Connection.Waiting.UNAVAILABLE,
+)
+
+
+class CannotAskError(Exception):
+    """Zoho cannot be asked any more; `error` says why, in the form in which errors are stored.
+
+    `until` is when asking may go on by itself; None where somebody has to do something first, or
+    where it would take too long.
+    """
+
+    def __init__(self, error: dict[str, Any], until: datetime | None = None) -> None:
+        super().__init__(error["message"])
+        self.error = error
+        self.until = until
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What Zoho says about one id. `rows` is None where Zoho names no counts."""
+
+    said: CheckedId.Answer
+    status: str = ""
+    modules: str = ""
+    rows: int | None = None
+    created_time: datetime | None = None
+    error: dict[str, Any] | None = None
+
+
+def finding_of(answer: Answer) -> Finding:
+    """What an answer says about its id."""
+    if answer.details is not None:
+        return _found(answer.details)
+    error = answer.error
+    assert error is not None  # noqa: S101 - there is one or the other
+    is_unknown = isinstance(error, ZohoRejectedError) and error.code == "RESOURCE_NOT_FOUND"
+    return Finding(Said.UNKNOWN if is_unknown else Said.NO_ANSWER, error=error_as_json(error))
+
+
+def _found(details: JobDetails) -> Finding:
+    modules = dict.fromkeys(item.module for item in details.resources if item.module)
+    counts = [item.file.total_count for item in details.resources if item.file]
+    known = [count for count in counts if count is not None]
+    return Finding(
+        Said.FOUND,
+        status=details.status_raw[:100],
+        modules=", ".join(modules)[:500],
+        rows=sum(known) if known else None,
+        created_time=details.created_time,
+    )
+
+
+def ask(
+    connection: Connection,
+    job_ids: Sequence[str],
+    *,
+    seconds: float,
+    stop: threading.Event | None = None,
+) -> Iterator[Answer | None]:
+    """Ask about ids, for so many seconds or until `stop` is set; answers come as they arrive.
+
+    None comes at least twice a second: the caller's turn. Ids that are not asked about in the end
+    do not come. Raises NoSlotError where all calls that the connection allows are under way, and
+    CannotAskError, also after some answers.
+    """
+    connection = Connection.objects.get(pk=connection.pk)
+    check_askable(connection)
+    wanted = min(MAX_THREADS, connection.max_concurrency, len(job_ids))
+    with slots.held(connection, wanted, spare=1) as slot:
+        calls, budget = credits.reserve(connection, len(job_ids))
+        made = 0
+        try:
+            if not calls:
+                raise no_credits(connection, budget)
+            client = _open(connection, slot.calls)
+            with client:
+                try:
+                    yield from _answers(connection, client, slot, job_ids[:calls], seconds, stop)
+                finally:
+                    made = client.calls
+                    if client.was_answered:
+                        credits.note_remaining(connection, client.credits_remaining)
+        finally:
+            credits.spend(connection, made - calls)
+
+
+def check_askable(connection: Connection) -> None:
+    """Raise CannotAskError where nothing may be asked of the connection now."""
+    if connection.is_blocked:
+        raise CannotAskError(_needs_person(connection))
+    now = timezone.now()
+    why_not = waiting.why_not(connection, now)
+    if not why_not:
+        return
+    until = None
+    if connection.is_signed_in and not connection.paused:
+        until = connection.resume_at if connection.waiting_for in _SHORT_WAITS else None
+    raise CannotAskError(_said(why_not), until)
+
+
+def no_credits(connection: Connection, budget: credits.Credits) -> CannotAskError:
+    """The error for a connection without credits; it says until when."""
+    now = timezone.now()
+    until = waiting.moment(credits.free_again_at(connection, budget, now), now)
+    return CannotAskError(
+        _said(
+            f"The API credits that {connection.name} may use within 24 hours are used up: some are "
+            f"free again {until}.",
+            "Go on with this check then, or give the connection a larger budget.",
+        )
+    )
+
+
+def _open(connection: Connection, threads: int) -> BulkWriteClient:
+    try:
+        return open_client(connection, threads=threads)
+    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+        raise CannotAskError(_said(str(error), "Correct the connection, then go on.")) from error
+
+
+def _answers(
+    connection: Connection,
+    client: BulkWriteClient,
+    slot: slots.Slot,
+    job_ids: Sequence[str],
+    seconds: float,
+    stop: threading.Event | None,
+) -> Iterator[Answer | None]:
+    limit = max(2 * slot.calls, HOPELESS_FAILURES)
+    failed_on_end = 0
+    until: datetime | None = None
+    refusal: ZohoError | None = None
+    kept_at = time.monotonic()
+    for answer in client.job_details_many(
+        job_ids,
+        threads=slot.calls,
+        seconds=seconds,
+        tick=TICK_SECONDS,
+        stop=stop,
+        most_failures=limit,
+    ):
+        if time.monotonic() - kept_at >= KEEP_SECONDS:
+            slot.renew()
+            kept_at = time.monotonic()
+        error = answer.error if answer is not None else None
+        if isinstance(error, ZohoThrottledError):
+            # At once, so that polls pause as well.
+            until = standing.pause_for(connection, error, timezone.now())
+            refusal = error
+            continue
+        if error is not None and standing.needs_person(error):
+            refusal = error
+            continue
+        if answer is not None:
+            failed_on_end = failed_on_end + 1 if failures.is_outage(error) else 0
+        yield answer
+        if failed_on_end >= limit:
+            refusal = error
+    if refusal is not None:
+        raise CannotAskError(error_as_json(refusal), until)
+
+
+def _needs_person(connection: Connection) -> dict[str, Any]:
+    known = connection.last_error or {}
+    return {
+        "code": known.get("code"),
+        "http_status": known.get("http_status"),
+        "message": known.get("message") or f"Zoho refuses the connection {connection.name}.",
+        "resolution": known.get("resolution") or "Repair the connection, then go on.",
+    }
+
+
+def _said(message: str, resolution: str = "") -> dict[str, Any]:
+    return {"code": None, "http_status": None, "message": message, "resolution": resolution}

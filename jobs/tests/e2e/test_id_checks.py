@@ -1,0 +1,112 @@
+"""Checks of ids by real workers against the sandbox: what counts is what Zoho was asked."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob, Connection, IdCheck
+from jobs.sandbox.samples import SAMPLE_CONNECTION
+from jobs.sandbox.server import Sandbox
+from jobs.services import connecting, id_checks, job_ids
+from jobs.services.limits.credits import credits_of
+from jobs.tests.factories import make_user
+
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+FOR_ALL = {"label": "", "tags": [], "alert_recipients": "", "skip_threshold_percent": None}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def org(sandbox: Sandbox, settings, monkeypatch) -> Connection:
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    monkeypatch.setenv("ALLOW_CUSTOM_ZOHO_HOSTS", "true")
+    connection = Connection(
+        name="sandbox",
+        data_center="custom",
+        api_url=sandbox.url,
+        accounts_url=sandbox.url,
+        max_concurrency=6,
+        **SAMPLE_CONNECTION,
+    )
+    connecting.save(connection)
+    return connection
+
+
+def begin(org: Connection, ids: list[str]) -> IdCheck:
+    paste = job_ids.read("\n".join(ids))
+    return id_checks.start(org, paste, for_all=FOR_ALL, user=make_user())
+
+
+def answered(check: IdCheck) -> int:
+    return check.ids.exclude(answer="waiting").count()
+
+
+def is_over(check: IdCheck) -> bool:
+    check.refresh_from_db()
+    return check.state != IdCheck.State.RUNNING
+
+
+def test_hundreds_of_ids_are_each_asked_about_once_within_the_limits(background, sandbox, org):
+    sandbox.set_options(latency=0.05)
+    known = sandbox.add_jobs(290, kind="partial", rows=10, life=3_600)
+    unknown = [str(10**17 + number) for number in range(10)]
+    check = begin(org, [*known, *unknown])
+
+    background.start(3)
+    background.wait_until(lambda: is_over(check))
+
+    assert (check.state, check.error) == (IdCheck.State.DONE, None)
+    tally = check.ids.tally()
+    assert (tally["found"], tally["unknown"], tally["waiting"]) == (290, 10, 0)
+    assert sandbox.requests.count("details") == 300
+    assert sandbox.requests.max_in_flight_per_job == 1
+    # One of the six calls at a time is left to others.
+    assert sandbox.requests.max_in_flight <= 5
+    assert credits_of(org, timezone.now()).used == 300
+    assert sandbox.accounts.issued == 1
+    assert not BulkWriteJob.objects.exists()
+
+
+def test_a_killed_worker_costs_a_second_of_answers_and_the_next_one_goes_on(
+    background, sandbox, org, monkeypatch
+):
+    sandbox.set_options(latency=0.2)
+    ids = sandbox.add_jobs(150, kind="running", rows=10, life=3_600)
+    check = begin(org, ids)
+    background.start(1)
+    background.wait_until(lambda: answered(check) >= 20)
+    background.kill("worker")
+    time.sleep(0.5)
+    done = answered(check)
+    asked = sandbox.requests.count("details")
+
+    background.start_worker(1)
+    background.wait_until(lambda: is_over(check), 90)
+
+    assert check.ids.tally()["found"] == 150
+    again = sandbox.requests.count("details") - (150 - done)
+    # What was answered and not written yet, and what was under way.
+    assert again <= asked
+    assert sandbox.requests.count("details") <= 150 + 5 / 0.2 * 2 + 5
+
+
+def test_after_429_nothing_is_asked_before_the_time_that_zoho_named(background, sandbox, org):
+    sandbox.set_options(latency=0.05)
+    check = begin(org, sandbox.add_jobs(100, kind="running", rows=10, life=3_600))
+    sandbox.add_fault("TOO_MANY_REQUESTS", count=1, headers={"Retry-After": "5"})
+    background.start(2)
+    background.wait_until(lambda: is_over(check))
+
+    requests = [one for one in sandbox.requests.recent() if one["route"] == "details"]
+    [refused] = [one["at"] for one in requests if one["status"] == 429]
+    # What was under way when the answer came may still arrive.
+    early = [one for one in requests if refused + 0.7 < one["at"] < refused + 5]
+    assert early == []
+    assert check.ids.tally()["found"] == 100

@@ -1,0 +1,142 @@
+"""A check of ids before they are registered: what Zoho says of each, and what to do with them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from jobs.models import BulkWriteJob, CheckedId, IdCheck
+from jobs.services import id_checks
+from jobs.services.limits.credits import credits_of
+from jobs.views.requests import HtmxHttpRequest
+from jobs.views.track import report_of, wake_checkers
+
+ROWS_PER_PAGE = 100
+KINDS = {
+    "found": ("Zoho knows", CheckedId.objects.found),
+    "unknown": ("Unknown to Zoho", CheckedId.objects.unknown),
+    "unanswered": ("No answer", CheckedId.objects.unanswered),
+    "tracked": ("Already tracked", CheckedId.objects.tracked),
+    "repeated": ("Named before", CheckedId.objects.repeated),
+    "left_out": ("No job id", CheckedId.objects.left_out),
+}
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+def id_check(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    check = _check(request, pk)
+    template = "jobs/_id_check_live.html" if request.htmx else "jobs/id_check.html"
+    return render(request, template, _context(request, check))
+
+
+@require_POST
+def id_check_register(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Register what Zoho knows, and show what becomes of it."""
+    check = _check(request, pk)
+    try:
+        entries = id_checks.register(
+            check, user=request.user, with_unanswered=request.POST.get("unanswered") == "yes"
+        )
+    except id_checks.NotCheckableError as error:
+        messages.error(request, str(error))
+        return redirect("jobs:id_check", check.pk)
+    check.refresh_from_db()
+    context = _context(request, check) | report_of(check.connection, entries)
+    tally = context["tally"]
+    fine = len(entries) + tally["tracked"] + tally["repeated"]
+    context["left_out"] = tally["all"] - fine
+    return render(request, "jobs/id_check_registered.html", context)
+
+
+@require_POST
+def id_check_stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    check = _check(request, pk)
+    id_checks.stop(check)
+    return redirect("jobs:id_check", check.pk)
+
+
+@require_POST
+def id_check_go_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Ask about what is not answered yet."""
+    check = _check(request, pk)
+    try:
+        id_checks.go_on(check)
+    except id_checks.NotCheckableError as error:
+        messages.error(request, str(error))
+    else:
+        wake_checkers()
+    return redirect("jobs:id_check", check.pk)
+
+
+def _check(request: HtmxHttpRequest, pk: int) -> IdCheck:
+    visible = IdCheck.objects.visible_to(request.user).select_related("connection")
+    return get_object_or_404(visible, pk=pk)
+
+
+def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
+    tally = check.ids.tally()
+    tally["unanswered"] = tally["no_answer"] + tally["waiting"]
+    to_ask = tally["found"] + tally["unknown"] + tally["unanswered"]
+    show = request.GET.get("show", "")
+    show = show if show in KINDS else ""
+    rows = KINDS[show][1]().filter(check_of=check) if show else check.ids.all()
+    page = Paginator(rows.order_by("position"), ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    found = list(page.object_list)
+    jobs = BulkWriteJob.objects.filter(
+        connection=check.connection, zoho_job_id__in=[row.job_id for row in found if row.job_id]
+    )
+    known = {job.zoho_job_id: job for job in jobs.only("zoho_job_id", "label")}
+    return {
+        "check": check,
+        "connection": check.connection,
+        "tally": tally,
+        "verdict": _verdict(check, tally, to_ask),
+        "open": tally["unanswered"] + tally["unknown"],
+        "to_ask": to_ask,
+        "asked": to_ask - tally["waiting"],
+        "is_running": check.state == IdCheck.State.RUNNING,
+        "waits_until": _waits_until(check),
+        "credits": credits_of(check.connection, timezone.now()),
+        "kinds": [(kind, words, tally[kind]) for kind, (words, _) in KINDS.items()],
+        "show": show,
+        "page": page,
+        "rows": [(row, known.get(row.job_id)) for row in found],
+    }
+
+
+def _verdict(check: IdCheck, tally: dict[str, int], to_ask: int) -> dict[str, str]:
+    """The check in one sentence, with the name of its colour and an icon."""
+    found, asked = tally["found"], to_ask - tally["waiting"]
+    if check.state == IdCheck.State.RUNNING:
+        text = f"Asking Zoho: {asked:,} of {to_ask:,} ids"
+        return {"tone": "running", "icon": "loader-circle", "text": text}
+    if check.state == IdCheck.State.STOPPED:
+        text = f"Stopped after {asked:,} of {to_ask:,} ids"
+        return {"tone": "warn", "icon": "circle-pause", "text": text}
+    left_out = tally["left_out"]
+    is_or_are = "line is no job id" if left_out == 1 else "lines are no job ids"
+    rest = f"; {left_out:,} {is_or_are}" if left_out else ""
+    if not to_ask:
+        tone = "warn" if left_out else "neutral"
+        return {"tone": tone, "icon": "info", "text": f"There is nothing to ask Zoho{rest}"}
+    if found == to_ask:
+        text = "Zoho knows the id" if found == 1 else f"Zoho knows all {found:,} ids"
+        tone, icon = ("warn", "triangle-alert") if left_out else ("good", "circle-check")
+        return {"tone": tone, "icon": icon, "text": text + rest}
+    tone = "warn" if found else "bad"
+    text = f"Zoho knows {found:,} of {to_ask:,} ids" if found else "Zoho knows none of the ids"
+    return {"tone": tone, "icon": "triangle-alert", "text": text + rest}
+
+
+def _waits_until(check: IdCheck) -> datetime | None:
+    """When asking goes on, where it waits for long enough to be worth a word."""
+    if check.state != IdCheck.State.RUNNING or check.error is None:
+        return None
+    return check.next_attempt_at
