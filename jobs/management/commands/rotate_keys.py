@@ -18,5 +18,5 @@ class Command(BaseCommand):
             done = key_rotation.rotate()
         except key_rotation.UnreadableSecretError as error:
             raise CommandError(f"Nothing was changed. {error}") from error
-        rows = ", ".join(f"{count} {what}" for what, count in done.items())
-        self.stderr.write(f"Encrypted anew: the secrets of {rows}.")
+        rows = ", ".join(f"{count} {what}" for what, count in done.items() if count)
+        self.stderr.write(f"Encrypted anew: the secrets of {rows or 'nothing, as there are none'}.")
