@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services import alerting, leases, polling
+from jobs.services import alerting, callbacks, id_checks, leases, polling
 from jobs.services.limits import tidying
 from jobs.services.results import fetching, retention
 
@@ -77,6 +77,14 @@ def fetch_result(result_id: int) -> None:
 
 
 @shared_task
+def check_ids() -> None:
+    """Ask about some ids of one check, and go on while there are more."""
+    check = id_checks.claim_due()
+    if check is not None and id_checks.work_on(check):
+        check_ids.apply_async(expires=FOLLOW_UP_EXPIRES_SECONDS)
+
+
+@shared_task
 def deliver_alerts() -> None:
     """Send the alerts that are due."""
     alerting.deliver_due()
@@ -86,5 +94,7 @@ def deliver_alerts() -> None:
 def tidy_up() -> None:
     """Delete what is to be kept no longer, in short runs, so that polling gets its turn."""
     tidying.tidy_up(timezone.now())
+    callbacks.forget_unconfirmed(timezone.now())
+    id_checks.delete_old(timezone.now())
     if retention.tidy_up(timezone.now()):
         tidy_up.apply_async(expires=TIDY_UP_EXPIRES_SECONDS)
