@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Sum
 
 from jobs.models.connection import Connection
 
@@ -14,9 +13,12 @@ class CreditUseQuerySet(models.QuerySet["CreditUse"]):
         """Use from the hour of that time on."""
         return self.filter(hour__gte=at.replace(minute=0, second=0, microsecond=0))
 
-    def calls_in_24_hours(self, now: datetime) -> int:
-        """Calls in the last 24 hours; the first hour counts whole, as nobody kept its minutes."""
-        return self.since(now - timedelta(hours=24)).aggregate(calls=Sum("calls"))["calls"] or 0
+    def by_hour(self, now: datetime) -> dict[datetime, int]:
+        """Calls in the last 24 hours by hour, of one connection.
+
+        The first hour counts whole, as nobody kept its minutes.
+        """
+        return dict(self.since(now - timedelta(hours=24)).values_list("hour", "calls"))
 
 
 class CreditUse(models.Model):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -13,6 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs import charts
 from jobs.models import BulkWriteJob, Connection
+from jobs.models.job import BulkWriteJobQuerySet
 from jobs.services.connection_states import ConnectionState, state_of
 from jobs.services.limits import credits, forecast
 from jobs.services.limits.credits import Credits
@@ -67,7 +68,7 @@ def _context(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _rows(connections: list[Connection], jobs: QuerySet[BulkWriteJob]) -> list[ConnectionRow]:
+def _rows(connections: list[Connection], jobs: BulkWriteJobQuerySet) -> list[ConnectionRow]:
     """These connections, whose jobs are among those; as many questions for one as for many."""
     now = timezone.now()
     totals, active, attention = (
@@ -78,7 +79,7 @@ def _rows(connections: list[Connection], jobs: QuerySet[BulkWriteJob]) -> list[C
     rows = []
     for each in connections:
         use, watched = uses.get(each.pk, {}), active.get(each.pk, 0)
-        standing = credits.credits_from(each, now, used=sum(use.values()), watched=watched)
+        standing = credits.credits_from(each, now, use=use, watched=watched)
         rows.append(
             ConnectionRow(
                 each,

@@ -3,6 +3,7 @@
 A call costs one credit; Zoho counts them over any 24 hours (Kaizen post 93).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,9 +70,11 @@ class Credits:
     """How a connection's credits stand: `used` of `budget` within 24 hours.
 
     `demand` is what the jobs watched now take in 24 hours if nothing happens to them and they are
-    asked at their longest interval. `remaining` is what Zoho says the whole org has left of
-    `allowance`; None where it says nothing, which means that less than half is used. `asks_anew`:
-    that was long enough ago for one call to find out whether it still holds.
+    asked at their longest interval. `pace` is how many calls in 24 hours, made evenly from now on,
+    never come to more than the budget; None for as many as the budget. `remaining` is what Zoho
+    says the whole org has left of `allowance`; None where it says nothing, which means that less
+    than half is used. `asks_anew`: that was long enough ago for one call to find out whether it
+    still holds.
     """
 
     used: int
@@ -80,6 +83,7 @@ class Credits:
     allowance: int
     remaining: int | None
     asks_anew: bool = False
+    pace: int | None = None
 
     @property
     def is_org_short(self) -> bool:
@@ -102,7 +106,8 @@ class Credits:
         shares = [self.used / self.budget]
         if self.remaining is not None:
             shares.append(1 - min(self.remaining / self.allowance, 1.0))
-        spread = self.demand / (self.budget * PLANNED_SHARE)
+        pace = self.budget if self.pace is None else self.pace
+        spread = self.demand / max(pace * PLANNED_SHARE, 1)
         return min(max(1.0, spread, *map(_stretch, shares)), MAX_STRETCH)
 
 
@@ -116,25 +121,44 @@ def _stretch(used_share: float) -> float:
 
 def credits_of(connection: Connection, now: datetime) -> Credits:
     """How a connection's credits stand now."""
-    used = CreditUse.objects.filter(connection=connection).calls_in_24_hours(now)
+    use = CreditUse.objects.filter(connection=connection).by_hour(now)
     watched = BulkWriteJob.objects.filter(connection=connection).active().count()
-    return credits_from(connection, now, used=used, watched=watched)
+    return credits_from(connection, now, use=use, watched=watched)
 
 
-def credits_from(connection: Connection, now: datetime, *, used: int, watched: int) -> Credits:
-    """How credits stand of which `used` are used, while so many jobs are watched."""
+def credits_from(
+    connection: Connection, now: datetime, *, use: Mapping[datetime, int], watched: int
+) -> Credits:
+    """How credits stand of which so many were used in each hour, while so many jobs are watched."""
     seen, remaining = connection.credits_seen_at, connection.credits_remaining
     if seen is None or not timedelta() <= now - seen <= REMAINING_GOOD_FOR:
         remaining = None
     demand = demand_of(watched, connection.longest_interval_seconds)
+    budget = budget_of(connection)
     return Credits(
-        used,
-        budget_of(connection),
+        sum(use.values()),
+        budget,
         demand,
         allowance_of(connection),
         remaining,
         asks_anew=seen is not None and now - seen >= ASKED_ANEW_AFTER,
+        pace=_even_pace(use, budget, now),
     )
+
+
+def _even_pace(use: Mapping[datetime, int], budget: int, now: datetime) -> int:
+    """How many calls in 24 hours, made evenly from now on, never come to more than the budget.
+
+    Each call that was made counts until its hour has left the 24 hours, so what a busy morning
+    has used is missing until the next morning, and the rest has to last until then.
+    """
+    calls = 24 * float(budget)
+    still_counted = 0
+    for hour in sorted(use, reverse=True):
+        still_counted += use[hour]
+        hours = (hour + timedelta(hours=25) - now) / timedelta(hours=1)
+        calls = min(calls, (budget - still_counted) / max(hours, 1.0) * 24)
+    return max(int(min(calls, budget)), 0)
 
 
 def demand_of(watched: int, seconds: int) -> int:

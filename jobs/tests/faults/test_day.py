@@ -55,7 +55,7 @@ def test_a_day_with_far_more_jobs_than_credits_stays_within_the_budget(clock, sa
 
     assert max(sum(by_hour[hour : hour + 24]) for hour in range(7)) <= 1_000
     assert sum(by_hour[:24]) >= 700, "what may be spent is used"
-    assert min(by_hour) >= 10, "and spread, so that no hour is blind"
+    assert min(by_hour[:24]) >= 10, "and spread, so that no hour is blind"
     polls = BulkWriteJob.objects.order_by("polls").values_list("polls", flat=True)
     assert polls.last() <= 2 * polls.first(), "and shared among the jobs"
 

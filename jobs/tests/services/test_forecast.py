@@ -39,7 +39,7 @@ def test_the_hours_are_those_that_the_used_credits_are_counted_over(db):
 
     assert set(use) == {connection.pk}
     assert sum(use[connection.pk].values()) == 321
-    assert sum(each.calls for each in hours) == connection.credit_use.calls_in_24_hours(NOW)
+    assert sum(each.calls for each in hours) == sum(connection.credit_use.by_hour(NOW).values())
     assert (hours[0].hour, hours[-1].hour) == (NOON - timedelta(hours=24), NOON)
     assert [each.calls for each in hours if each.calls] == [300, 20, 1]
 
