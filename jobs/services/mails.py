@@ -74,13 +74,20 @@ def _story(alert: Alert, verdict: str) -> dict[str, object]:
     tone, advice, further = "bad", "", [alert.text]
     if job is None and kind == Alert.Kind.RECOVERED:
         headline, tone = f"Recovered: Bulkwatch reads the jobs of {connection.name} again.", "good"
+    elif job is None and kind == Alert.Kind.UNREACHABLE:
+        headline = f"Zoho gives no answer about the jobs of {connection.name}."
+        advice = (connection.last_error or {}).get("resolution") or ""
+        if connection.unanswered_since is None:
+            further.append("Meanwhile Zoho answers again.")
     elif job is None:
         headline = f"Bulkwatch cannot read the jobs of {connection.name}: it needs you."
         advice = (connection.last_error or {}).get("resolution") or ""
         if connection.blocked_at is None:
             further.append("Meanwhile Zoho accepts the sign-in again.")
-    elif kind == Alert.Kind.BLOCKED:
+    elif kind in (Alert.Kind.BLOCKED, Alert.Kind.UNREACHABLE):
         headline = "Zoho refuses to say anything more about this job."
+        if kind == Alert.Kind.UNREACHABLE:
+            headline = "Zoho gives no answer about this job."
         advice = (job.poll_error or {}).get("resolution") or ""
         if job.last_changed_at is not None:
             further.append(f"Last seen: {verdict}")

@@ -96,14 +96,17 @@ def poll_now(jobs: Sequence[BulkWriteJob]) -> list[Polled]:
 def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | None]:
     """The poll state and error that hold for a job, its connection's included.
 
-    An active job of a connection that needs a person is as blocked as one that Zoho refuses.
+    An active job of a connection that needs a person is as blocked as one that Zoho refuses; that
+    of one without answers shares its error.
     """
     connection = job.connection
-    if connection.blocked_at and job.poll_state == BulkWriteJob.PollState.ACTIVE:
+    if job.poll_state != BulkWriteJob.PollState.ACTIVE:
+        return job.poll_state, job.poll_error
+    if connection.blocked_at:
         return BulkWriteJob.PollState.BLOCKED, connection.last_error or job.poll_error
-    if connection.paused and job.poll_state == BulkWriteJob.PollState.ACTIVE:
+    if connection.paused:
         return BulkWriteJob.PollState.PAUSED, job.poll_error
-    return job.poll_state, job.poll_error
+    return job.poll_state, connection.last_error or job.poll_error
 
 
 @transaction.atomic

@@ -1,14 +1,25 @@
-"""Why Zoho is not asked about a connection's jobs now, and when that is over, in words."""
+"""Why Zoho is not asked about a connection's jobs now, and when it is, in words."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
 
-from jobs.models import Connection
+from jobs.models import BulkWriteJob, Connection
+from jobs.services.connection_states import STRETCH_SHOWN_FROM, state_of
+from jobs.services.limits.credits import credits_of
 
-Waiting = Connection.Waiting
 # What a person may try before its time: only Zoho's own word and the budget forbid that.
-_TRIED_BY_PERSONS = (Waiting.UNAVAILABLE, Waiting.REPAIR)
+_TRIED_BY_PERSONS = (Connection.Waiting.UNAVAILABLE, Connection.Waiting.REPAIR)
+
+
+@dataclass(frozen=True, slots=True)
+class NextCheck:
+    """When a job is asked about next, None where that is never or cannot be told, and why then."""
+
+    at: datetime | None = None
+    note: str = ""
 
 
 def why_not(connection: Connection, now: datetime, *, by_person: bool = False) -> str:
@@ -17,33 +28,47 @@ def why_not(connection: Connection, now: datetime, *, by_person: bool = False) -
     Empty where it may be asked. A person need not wait for the next try after an outage, nor for
     that of a connection that has been repaired.
     """
+    if connection.is_signed_in and not connection.paused:
+        if connection.resume_at is None or connection.resume_at <= now:
+            return ""
+        if by_person and connection.waiting_for in _TRIED_BY_PERSONS:
+            return ""
+    state = state_of(connection, now)
+    said = f"{connection.name}: {state.text}"
+    if state.until is not None and state.and_then:
+        said += f" {state.and_then} {moment(state.until, now)}."
+    return said
+
+
+def why_not_about(jobs: Iterable[BulkWriteJob], now: datetime) -> dict[int, str]:
+    """Why nothing is asked now, by the keys of those connections of jobs that have to wait."""
+    connections = {job.connection_id: job.connection for job in jobs}
+    said = {pk: why_not(connection, now) for pk, connection in connections.items()}
+    return {pk: text for pk, text in said.items() if text}
+
+
+def next_check(job: BulkWriteJob, now: datetime) -> NextCheck:
+    """When a job is asked about next: what it and its connection wait for."""
+    connection = job.connection
+    match job.poll_state:
+        case BulkWriteJob.PollState.DONE:
+            return NextCheck(note="none: it is over")
+        case BulkWriteJob.PollState.PAUSED:
+            return NextCheck(note="none: paused")
+        case BulkWriteJob.PollState.BLOCKED:
+            return NextCheck(note="none: Zoho refuses")
     if not connection.is_signed_in:
-        return f"Nobody has signed in to Zoho for the connection {connection.name} yet."
+        return NextCheck(note="none: nobody has signed in to Zoho for the connection")
     if connection.paused:
-        return f"The connection {connection.name} is paused: Zoho is asked once it is resumed."
-    if connection.resume_at is None or connection.resume_at <= now:
-        return ""
-    if by_person and connection.waiting_for in _TRIED_BY_PERSONS:
-        return ""
-    until = moment(connection.resume_at, now)
-    match connection.waiting_for:
-        case Waiting.REPAIR:
-            said = (connection.last_error or {}).get("message") or "Zoho refuses it."
-            return f"The connection {connection.name} needs a person: {said} Next try {until}."
-        case Waiting.TOKENS:
-            return (
-                f"Zoho gives the connection {connection.name} no access token for a while: its "
-                f"jobs are asked about again {until}."
-            )
-        case Waiting.CREDITS:
-            return (
-                f"The API credits for polling {connection.name} are used up: its jobs are asked "
-                f"about again {until}."
-            )
-        case Waiting.UNAVAILABLE:
-            return f"Zoho does not answer for the connection {connection.name}: next try {until}."
-        case _:
-            return f"Zoho asked to slow down: {connection.name} is asked again {until}."
+        return NextCheck(note="none: the connection is paused")
+    if connection.resume_at is not None and connection.resume_at > now:
+        at = max(connection.resume_at, job.next_poll_at or connection.resume_at)
+        if connection.is_blocked:
+            return NextCheck(at, "the connection needs a person and is tried by itself")
+        return NextCheck(at, state_of(connection, now).text)
+    if job.next_poll_at is not None and credits_of(connection, now).stretch >= STRETCH_SHOWN_FROM:
+        return NextCheck(job.next_poll_at, "less often than usual, to spare API credits")
+    return NextCheck(job.next_poll_at, "" if job.next_poll_at else "soon")
 
 
 def moment(at: datetime, now: datetime) -> str:

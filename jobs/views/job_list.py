@@ -9,6 +9,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
@@ -16,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs.forms.jobs import OPERATIONS, SORTS, JobFilterForm
 from jobs.models import BulkWriteJob, Connection, Outcome
-from jobs.services import polling
+from jobs.services import polling, waiting
 from jobs.views.requests import HtmxHttpRequest
 
 PAGE_SIZE = 50
@@ -90,11 +91,17 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
 def refresh_selected(request: HtmxHttpRequest) -> HttpResponse:
     """Have the chosen jobs of a page asked about at the next tick."""
     pks = [pk for pk in request.POST.getlist("job") if pk.isdecimal() and len(pk) < 19]
-    jobs = list(BulkWriteJob.objects.filter(pk__in=pks[:MOST_REFRESHED]))
+    chosen = BulkWriteJob.objects.filter(pk__in=pks[:MOST_REFRESHED])
+    jobs = list(chosen.select_related("connection"))
     if jobs:
         polling.make_due(jobs, actor=request.user)
-        what = "1 job" if len(jobs) == 1 else f"{len(jobs):,} jobs"
-        messages.success(request, f"Zoho is being asked about {what} now.")
+        why_not = waiting.why_not_about(jobs, timezone.now())
+        asked = sum(job.connection_id not in why_not for job in jobs)
+        if asked:
+            what = "1 job" if asked == 1 else f"{asked:,} jobs"
+            messages.success(request, f"Zoho is being asked about {what} now.")
+        for said in why_not.values():
+            messages.warning(request, f"Not asked about now: the jobs of {said}")
     else:
         messages.warning(request, "Choose the jobs to refresh first.")
     back = request.POST.get("next", "")

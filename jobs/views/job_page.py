@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
-from jobs.services import job_story, polling
+from jobs.services import job_story, polling, waiting
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.services.results import retention
 from jobs.views import reimport
@@ -43,9 +43,13 @@ def detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def refresh(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Have Zoho asked about the job at the next tick, ended and blocked ones included."""
-    job = get_object_or_404(BulkWriteJob, pk=pk)
+    job = get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
     polling.make_due([job], actor=request.user)
-    messages.success(request, "Zoho is being asked about this job now.")
+    why_not = waiting.why_not(job.connection, timezone.now())
+    if why_not:
+        messages.warning(request, f"Zoho is not asked about this job now. {why_not}")
+    else:
+        messages.success(request, "Zoho is being asked about this job now.")
     return after_change(request, pk)
 
 
@@ -98,6 +102,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "awaits_result": result is None and job.has_ended and poll_state == "active",
         "poll_state": poll_state,
         "poll_error": poll_error,
+        "next_check": waiting.next_check(job, timezone.now()),
         "warnings": [*job.all_warnings, *(result.warnings if result else [])],
         "parts": job_story.parts(resources, files, reasons),
         "jobs_looked_at": JOBS_LOOKED_AT,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection, get_job
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import alerting, polling
+from jobs.services import alerting, polling, waiting
 from jobs.services.job_json import as_json
 from jobs.services.results import fetching
 
@@ -27,7 +27,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         jobs, missing = self._jobs(options["ids"], options["connection"])
         pks = [job.pk for job in jobs]
-        polling.poll_now(jobs)
+        why_not = [polled.why_not for polled in polling.poll_now(jobs) if polled.why_not]
+        if not options["ids"]:
+            why_not += self._why_wait(options["connection"])
         self._fetch_results(pks if options["ids"] else None, options["connection"])
         alerting.deliver_due()
 
@@ -36,11 +38,14 @@ class Command(BaseCommand):
         )
         for job in polled:
             self.stderr.write(self._line(job))
-        if not polled and not missing:
+        if not polled and not missing and not why_not:
             self.stderr.write("No job is due.")
+        for said in dict.fromkeys(why_not):
+            self.stderr.write(f"Not asked now: {said}")
         if options["json"]:
             self.stdout.write(json.dumps([as_json(job) for job in polled], indent=2))
-        if missing or any(polling.effective_poll_state(job)[1] for job in polled):
+        failed = any(polling.effective_poll_state(job)[1] for job in polled)
+        if missing or failed or (options["ids"] and why_not):
             raise SystemExit(1)
 
     def _jobs(
@@ -62,6 +67,15 @@ class Command(BaseCommand):
         if connection_name:
             due = due.filter(connection=get_connection(connection_name))
         return list(due.select_related("connection")), []
+
+    def _why_wait(self, connection_name: str | None) -> list[str]:
+        """Why connections with jobs that are due are not asked."""
+        now = timezone.now()
+        due = BulkWriteJob.objects.due(now).exclude(connection__in=Connection.objects.pollable(now))
+        if connection_name:
+            due = due.filter(connection__name=connection_name)
+        waits = Connection.objects.filter(pk__in=due.order_by().values("connection"))
+        return [waiting.why_not(connection, now) for connection in waits]
 
     def _fetch_results(self, pks: list[int] | None, connection_name: str | None) -> None:
         """Fetch the results of these jobs; without jobs all that are due, also from before."""

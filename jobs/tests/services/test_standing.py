@@ -1,0 +1,424 @@
+"""What the answers of a batch say of the whole connection."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob, Connection, JobEvent
+from jobs.services import leases, polling, waiting
+from jobs.tests.factories import body, make_job, make_proven, observe, observe_together, resource
+from jobs.zoho.errors import (
+    MalformedAnswerError,
+    TokensThrottledError,
+    ZohoError,
+    ZohoRejectedError,
+    ZohoSignInError,
+    ZohoThrottledError,
+    ZohoUnavailableError,
+)
+
+pytestmark = pytest.mark.django_db
+PollState = BulkWriteJob.PollState
+Waiting = Connection.Waiting
+
+DOWN = ZohoUnavailableError("api.example refused the connection.")
+REFUSED = ZohoRejectedError("No.", code="NO_PERMISSION", http_status=403, scope="connection")
+GONE = ZohoRejectedError("Gone.", code="RESOURCE_NOT_FOUND", http_status=404)
+
+
+def running(job: BulkWriteJob, added: int = 5) -> dict:
+    part = resource("INPROGRESS", added=added, updated=0, skipped=0, total=10)
+    return body(job, "INPROGRESS", part, created_time="2026-01-01T00:00:00Z")
+
+
+def jobs_of(org: Connection, number: int) -> list[BulkWriteJob]:
+    return [make_job(org) for _ in range(number)]
+
+
+def kinds(org: Connection) -> list[str]:
+    return list(org.alerts.filter(job=None).order_by("pk").values_list("kind", flat=True))
+
+
+def fail_together(jobs: list[BulkWriteJob], error: ZohoError) -> Connection:
+    observe_together(*((job, error) for job in jobs))
+    return Connection.objects.get(pk=jobs[0].connection_id)
+
+
+def pass_time(**span: float) -> time_machine.travel:
+    return time_machine.travel(timezone.now() + timedelta(**span))
+
+
+class TestAnOutage:
+    def test_makes_the_connection_wait_and_leaves_its_jobs_where_they_are(self):
+        jobs = jobs_of(make_proven(), 3)
+        due = [job.next_poll_at for job in jobs]
+        before = timezone.now()
+
+        org = fail_together(jobs, DOWN)
+
+        assert (org.waiting_for, org.failures) == (Waiting.UNAVAILABLE, 1)
+        assert before < org.resume_at <= timezone.now() + timedelta(seconds=5)
+        assert before <= org.unanswered_since <= timezone.now()
+        assert org.last_error["message"] == DOWN.message
+        assert [job.next_poll_at for job in jobs] == due
+        assert [job.failures for job in jobs] == [0, 0, 0]
+        assert not org.is_blocked
+        assert kinds(org) == []
+
+    def test_is_shown_by_jobs_that_nobody_asked_about(self):
+        org = make_proven()
+        asked, other = jobs_of(org, 2)
+        observe(asked, DOWN)
+
+        job = BulkWriteJob.objects.select_related("connection").get(pk=other.pk)
+        state, error = polling.effective_poll_state(job)
+
+        assert (state, error["message"]) == (PollState.ACTIVE, DOWN.message)
+        assert "does not answer" in waiting.next_check(job, timezone.now()).note
+
+    def test_is_waited_out_longer_and_longer(self):
+        [job] = jobs_of(make_proven(), 1)
+        waits = []
+        for _ in range(12):
+            org = fail_together([job], DOWN)
+            waits.append((org.resume_at - timezone.now()).total_seconds())
+            Connection.objects.update(resume_at=timezone.now())
+
+        assert max(waits[:3]) <= 5
+        assert 140 < waits[-1] <= 300
+
+    def test_is_over_with_the_first_answer(self):
+        org = make_proven()
+        jobs = jobs_of(org, 2)
+        for _ in range(3):
+            fail_together(jobs, DOWN)
+        observe(jobs[0], running(jobs[0]))
+
+        org.refresh_from_db()
+        assert (org.failures, org.unanswered_since, org.waiting_for) == (0, None, "")
+        assert (org.resume_at, org.last_error) == (None, None)
+        assert org.is_proven
+
+    def test_is_over_too_when_zoho_says_that_it_does_not_know_a_job(self):
+        org = make_proven()
+        jobs = jobs_of(org, 2)
+        fail_together(jobs, DOWN)
+        observe(jobs[0], GONE)
+
+        org.refresh_from_db()
+        assert (org.failures, org.waiting_for) == (0, "")
+        assert org.last_answer_at == jobs[0].last_polled_at
+
+    def test_is_tried_with_one_job_the_one_that_was_not_tried_last(self):
+        org = make_proven()
+        jobs = jobs_of(org, 4)
+        tried = []
+        fail_together(jobs[:2], DOWN)
+        for _ in range(4):
+            Connection.objects.update(resume_at=timezone.now())
+            [claim] = polling.claim_due()
+            assert (claim.jobs, claim.is_full) == (1, True)
+            [job] = leases.held(org, claim.lease_token)
+            tried.append(job)
+            leases.release(org, claim.lease_token)
+            observe(job, DOWN)
+
+        assert set(tried[:2]) == set(jobs[2:])
+        assert len(set(tried)) == 4
+
+    def test_has_one_job_under_way_at_a_time_however_many_lanes_there_are(self):
+        jobs_of(make_proven(max_concurrency=200, failures=1), 10)
+
+        assert [claim.jobs for claim in polling.claim_due()] == [1]
+        assert polling.claim_due() == []
+
+    def test_of_one_unreadable_answer_is_that_jobs_own(self):
+        [job] = jobs_of(make_proven(), 1)
+        org = fail_together([job], MalformedAnswerError("No JSON.", http_status=200))
+
+        assert (org.waiting_for, org.failures, job.failures) == ("", 0, 1)
+
+    def test_is_one_of_all_when_several_answers_cannot_be_read(self):
+        jobs = jobs_of(make_proven(), 2)
+        org = fail_together(jobs, MalformedAnswerError("No JSON.", http_status=200))
+
+        assert org.waiting_for == Waiting.UNAVAILABLE
+
+    def test_keeps_a_page_of_a_gateway_from_being_asked_for_by_job_after_job(self):
+        [job] = jobs_of(make_proven(last_answer_at=None), 1)
+        org = fail_together([job], MalformedAnswerError("No JSON.", http_status=200))
+
+        assert org.waiting_for == Waiting.UNAVAILABLE
+
+    def test_is_none_where_a_job_fails_again_though_others_were_answered_since(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        fail_together([poor], DOWN)
+        observe(other, running(other))
+        org = fail_together([poor], DOWN)
+
+        assert (org.waiting_for, org.failures, poor.failures) == ("", 0, 1)
+        assert poor.next_poll_at > timezone.now()
+
+
+class TestAJobThatAloneIsNotAnswered:
+    def fail_for(self, job: BulkWriteJob, other: BulkWriteJob, hours: float) -> None:
+        start = timezone.now()
+        for number in range(16):
+            with time_machine.travel(start + timedelta(hours=hours * number / 15), tick=False):
+                observe_together((other, running(other, number)), (job, DOWN))
+
+    def test_for_hours_is_told_once_and_so_is_its_recovery(self):
+        org = make_proven()
+        job, other = jobs_of(org, 2)
+        observe(job, running(job))
+        self.fail_for(job, other, hours=7)
+
+        assert job.needs_attention
+        assert [alert.kind for alert in job.alerts.all()] == ["unreachable"]
+        assert "hours, while other jobs are answered" in job.alerts.get().text
+        with pass_time(hours=8):
+            observe_together((other, running(other)), (job, DOWN))
+            observe(job, running(job, added=6))
+        assert (job.needs_attention, job.unreadable_since) == (False, None)
+        assert set(job.alerts.values_list("kind", flat=True)) == {"unreachable", "recovered"}
+        assert kinds(org) == []
+
+    def test_for_less_is_not_told(self):
+        org = make_proven()
+        job, other = jobs_of(org, 2)
+        observe(job, running(job))
+        self.fail_for(job, other, hours=5)
+
+        assert job.failures == 16
+        assert not job.needs_attention
+        assert not job.alerts.exists()
+
+
+class TestNoAnswerForHalfAnHour:
+    def test_is_told_once_and_so_is_the_end_of_it(self):
+        jobs = jobs_of(make_proven(), 2)
+        org = fail_together(jobs, DOWN)
+        with pass_time(minutes=29):
+            fail_together(jobs, DOWN)
+        assert kinds(org) == []
+        for minutes in (31, 60, 90):
+            with pass_time(minutes=minutes):
+                fail_together(jobs, DOWN)
+        assert kinds(org) == ["unreachable"]
+        assert "31 minutes" in org.alerts.get().text
+
+        with pass_time(minutes=91):
+            observe(jobs[0], running(jobs[0]))
+            observe(jobs[1], running(jobs[1]))
+        assert kinds(org) == ["unreachable", "recovered"]
+
+    def test_is_told_of_a_token_endpoint_that_goes_on_throttling(self):
+        [job] = jobs_of(make_proven(), 1)
+        for minutes in (0, 11, 22, 33):
+            with pass_time(minutes=minutes):
+                org = fail_together([job], TokensThrottledError("Too many.", retry_after=600))
+
+        assert kinds(org) == ["unreachable"]
+        assert not org.is_blocked
+
+    def test_after_a_short_outage_is_not_told_as_over(self):
+        [job] = jobs_of(make_proven(), 1)
+        org = fail_together([job], DOWN)
+        observe(job, running(job))
+
+        assert kinds(org) == []
+
+
+class TestThrottling:
+    def test_is_the_connections_matter_and_no_jobs(self):
+        jobs = jobs_of(make_proven(), 3)
+        due = [job.next_poll_at for job in jobs]
+        org = fail_together(jobs, ZohoThrottledError("Slow down.", retry_after=30))
+
+        assert org.waiting_for == Waiting.THROTTLED
+        assert [job.next_poll_at for job in jobs] == due
+        assert [job.poll_error for job in jobs] == [None] * 3
+        assert not JobEvent.objects.exists()
+
+    def test_of_tokens_is_told_apart(self):
+        [job] = jobs_of(make_proven(), 1)
+        org = fail_together([job], TokensThrottledError("Too many.", retry_after=600))
+
+        assert org.waiting_for == Waiting.TOKENS
+        assert org.resume_at >= timezone.now() + timedelta(seconds=599)
+
+    def test_that_goes_on_is_waited_out_longer(self):
+        [job] = jobs_of(make_proven(), 1)
+        waits = []
+        for _ in range(6):
+            org = fail_together([job], ZohoThrottledError("Slow down."))
+            waits.append((org.resume_at - timezone.now()).total_seconds())
+            Connection.objects.update(resume_at=timezone.now())
+
+        for waited, least in zip(waits, (60, 120, 240, 480, 900, 900), strict=True):
+            assert least - 1 < waited < 1.1 * least + 1
+
+    def test_that_goes_on_never_cuts_short_what_zoho_names(self):
+        [job] = jobs_of(make_proven(failures=5), 1)
+        org = fail_together([job], ZohoThrottledError("Slow down.", retry_after=3))
+
+        assert timedelta(seconds=2) < org.resume_at - timezone.now() < timedelta(seconds=4)
+
+    def test_beside_answers_begins_anew_with_a_minute(self):
+        first, other = jobs_of(make_proven(failures=3), 2)
+        slow = ZohoThrottledError("Slow down.")
+        observe_together((first, running(first)), (other, slow))
+
+        org = Connection.objects.get()
+        assert timedelta(seconds=59) < org.resume_at - timezone.now() < timedelta(seconds=67)
+        assert org.failures == 0
+
+    def test_is_not_cut_short_by_an_answer_that_was_under_way(self):
+        org = make_proven()
+        first, other = jobs_of(org, 2)
+        asked_at = timezone.now()
+        fail_together([first], ZohoThrottledError("Slow down.", retry_after=300))
+        observe(other, running(other), asked_at=asked_at)
+
+        org.refresh_from_db()
+        assert org.waiting_for == Waiting.THROTTLED
+        assert org.resume_at > timezone.now() + timedelta(seconds=290)
+
+    def test_is_not_cut_short_by_an_outage(self):
+        org = make_proven()
+        first, other = jobs_of(org, 2)
+        fail_together([first], ZohoThrottledError("Slow down.", retry_after=300))
+        org = fail_together([other], DOWN)
+
+        assert org.waiting_for == Waiting.THROTTLED
+        assert org.resume_at > timezone.now() + timedelta(seconds=290)
+
+
+class TestARefusalOfTheWholeConnection:
+    def test_blocks_it_at_once_with_one_alert_and_no_job(self):
+        jobs = jobs_of(make_proven(), 5)
+        org = fail_together(jobs, REFUSED)
+
+        assert org.is_blocked
+        assert org.last_error["code"] == "NO_PERMISSION"
+        assert org.waiting_for == Waiting.REPAIR
+        assert kinds(org) == ["connection_blocked"]
+        for job in jobs:
+            assert (job.poll_state, job.poll_error) == (PollState.ACTIVE, None)
+            assert (job.needs_attention, job.events.exists()) == (False, False)
+
+    def test_is_tried_again_after_half_an_hour_and_told_no_more(self):
+        [job] = jobs_of(make_proven(), 1)
+        fail_together([job], REFUSED)
+        assert polling.claim_due() == []
+
+        with pass_time(minutes=31):
+            [claim] = polling.claim_due()
+            leases.release(job.connection, claim.lease_token)
+            org = fail_together([job], REFUSED)
+            assert polling.claim_due() == []
+        assert kinds(org) == ["connection_blocked"]
+
+    def test_is_over_with_an_answer_and_told(self):
+        [job] = jobs_of(make_proven(), 1)
+        org = fail_together([job], REFUSED)
+        observe(job, running(job))
+
+        org.refresh_from_db()
+        assert (org.blocked_at, org.last_error, org.resume_at) == (None, None, None)
+        assert kinds(org) == ["connection_blocked", "recovered"]
+
+    def test_is_not_over_with_an_answer_that_was_under_way(self):
+        org = make_proven()
+        first, other = jobs_of(org, 2)
+        asked_at = timezone.now()
+        fail_together([first], REFUSED)
+        observe(other, running(other), asked_at=asked_at)
+
+        org.refresh_from_db()
+        assert org.is_blocked
+        assert org.waiting_for == Waiting.REPAIR
+
+    def test_while_an_outage_hides_it_waits_on(self):
+        [job] = jobs_of(make_proven(), 1)
+        fail_together([job], REFUSED)
+        Connection.objects.update(resume_at=timezone.now())
+        org = fail_together([job], DOWN)
+
+        assert org.is_blocked
+        assert org.last_error["code"] == "NO_PERMISSION"
+        assert org.resume_at > timezone.now() + timedelta(minutes=29)
+
+    def test_of_one_job_among_answers_is_tried_again_alone(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        observe_together((other, running(other)), (poor, REFUSED))
+
+        org.refresh_from_db()
+        assert not org.is_blocked
+        assert (poor.poll_state, poor.needs_attention) == (PollState.ACTIVE, False)
+        wait = poor.next_poll_at - timezone.now()
+        assert timedelta(seconds=50) < wait < timedelta(seconds=61)
+
+    def test_of_one_job_again_while_others_are_answered_blocks_that_job(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        for _ in range(2):
+            observe_together((other, running(other)), (poor, REFUSED))
+
+        org.refresh_from_db()
+        assert not org.is_blocked
+        assert (poor.poll_state, poor.needs_attention) == (PollState.BLOCKED, True)
+        assert [alert.kind for alert in poor.alerts.all()] == ["blocked"]
+
+    def test_of_one_job_again_when_others_were_answered_since_blocks_that_job(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        observe_together((other, running(other)), (poor, REFUSED))
+        observe(other, running(other))
+        observe(poor, REFUSED)
+
+        org.refresh_from_db()
+        assert (org.is_blocked, poor.poll_state) == (False, PollState.BLOCKED)
+
+    def test_of_one_job_again_waits_for_what_is_said_of_others(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        observe_together((other, running(other)), (poor, REFUSED))
+        observe(poor, REFUSED)
+        org.refresh_from_db()
+        assert (org.is_blocked, poor.poll_state) == (False, PollState.ACTIVE)
+
+        observe(other, REFUSED)
+        org.refresh_from_db()
+        assert org.is_blocked
+
+    def test_of_the_only_job_that_is_watched_is_one_of_the_connection(self):
+        org = make_proven()
+        poor, other = jobs_of(org, 2)
+        observe_together((other, running(other)), (poor, REFUSED))
+        BulkWriteJob.objects.filter(pk=other.pk).update(poll_state=PollState.DONE)
+        observe(poor, REFUSED)
+
+        org.refresh_from_db()
+        assert org.is_blocked
+
+    def test_that_begins_amid_a_batch_blocks_the_connection(self):
+        org = make_proven()
+        first, *others = jobs_of(org, 4)
+        observe_together((first, running(first)), *((job, REFUSED) for job in others))
+
+        org.refresh_from_db()
+        assert org.is_blocked
+        assert {job.poll_state for job in others} == {PollState.ACTIVE}
+
+    def test_that_a_person_could_repair_is_a_sign_in_that_is_not_accepted(self):
+        [job] = jobs_of(make_proven(), 1)
+        error = ZohoSignInError("No scope.", code="OAUTH_SCOPE_MISMATCH", http_status=401)
+        org = fail_together([job], error)
+
+        assert org.is_blocked
+        assert job.poll_error is None
