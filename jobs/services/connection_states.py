@@ -166,7 +166,8 @@ def _unanswered(
 def _slowed(connection: Connection, credits: Credits) -> ConnectionState:
     text = {
         Shortage.ORG: "Zoho says that the org's API credits run low.",
-        Shortage.BUDGET: "Most of the API credits that polling may use within 24 hours are used.",
+        Shortage.BUDGET: f"{wording.percent(credits.used / credits.budget)} of the API credits "
+        "that polling may use within 24 hours are used, and the rest has to last.",
         Shortage.DEMAND: "The jobs being watched need more API credits a day than polling may use.",
     }[shortage_of(credits) or Shortage.BUDGET]
     longest = wording.interval(connection.longest_interval_seconds * credits.stretch)

@@ -144,12 +144,13 @@ def shortage_of(credits: Credits) -> Shortage | None:
     """What polls are stretched for most; None where they are not."""
     if credits.stretch <= 1:
         return None
-    alone = {
+    only = {
         Shortage.ORG: replace(credits, used=0, demand=0),
-        Shortage.BUDGET: replace(credits, demand=0, remaining=None),
-        Shortage.DEMAND: replace(credits, used=0, remaining=None),
+        # Whatever was used, these jobs would need more. Before the next, which is never less.
+        Shortage.DEMAND: replace(credits, used=0, remaining=None, pace=None),
+        Shortage.BUDGET: replace(credits, remaining=None),
     }
-    return max(alone, key=lambda shortage: alone[shortage].stretch)
+    return max(only, key=lambda shortage: only[shortage].stretch)
 
 
 def _hour(moment: datetime) -> datetime:

@@ -90,7 +90,7 @@ def test_one_that_nobody_has_signed_in_says_so():
 @pytest.mark.parametrize(
     ("credits", "text"),
     [
-        (Credits(4_000, 5_000, 0, 50_000, None), "Most of the API credits that polling may use"),
+        (Credits(4_000, 5_000, 0, 50_000, None), "80 % of the API credits that polling may use"),
         (Credits(0, 5_000, 14_250, 50_000, None), "3 times less often: after up to 15 min."),
         (Credits(0, 5_000, 0, 50_000, 10_000), "the org's API credits run low"),
     ],

@@ -16,8 +16,8 @@ NOON = NOW.replace(minute=0)
 LONG_AGO = NOW - timedelta(days=30)
 
 
-def credits(used=0, budget=5_000, demand=0, remaining=None):
-    return Credits(used, budget, demand, 50_000, remaining)
+def credits(used=0, budget=5_000, demand=0, remaining=None, pace=None):
+    return Credits(used, budget, demand, 50_000, remaining, pace=pace)
 
 
 def outlook(watched=0, use=None, **fields):
@@ -90,6 +90,7 @@ def test_a_new_jobs_first_calls_are_as_many_as_the_schedule_makes(longest):
         ({"used": 2_500}, None),
         ({"used": 4_000}, Shortage.BUDGET),
         ({"demand": 50_000}, Shortage.DEMAND),
+        ({"used": 1_000, "demand": 4_000, "pace": 1_000}, Shortage.BUDGET),
         ({"remaining": 5_000}, Shortage.ORG),
         ({"used": 4_900, "demand": 6_000, "remaining": 20_000}, Shortage.BUDGET),
         ({"used": 3_000, "demand": 100_000, "remaining": 20_000}, Shortage.DEMAND),

@@ -99,9 +99,9 @@ def test_the_numbers_of_jobs_are_its_own_and_lead_to_the_lists(viewer):
 def test_the_list_costs_the_same_with_many_connections(viewer, django_assert_num_queries):
     for _ in range(3):
         make_job(make_connection())
-    # session, user, three kinds of job counts, connections; for every page: heartbeats,
-    # connections, latest alerts.
-    with django_assert_num_queries(9):
+    # session, user, connections, three kinds of job counts, credits by hour; for every page:
+    # heartbeats, connections, alerts.
+    with django_assert_num_queries(10):
         viewer.get("/connections/")
 
 
