@@ -123,14 +123,15 @@ def check_askable(connection: Connection) -> None:
     """Raise CannotAskError where nothing may be asked of the connection now."""
     if connection.is_blocked:
         raise CannotAskError(_needs_person(connection))
-    now = timezone.now()
-    why_not = waiting.why_not(connection, now)
-    if not why_not:
-        return
-    until = None
-    if connection.is_signed_in and not connection.paused:
-        until = connection.resume_at if connection.waiting_for in _SHORT_WAITS else None
-    raise CannotAskError(_said(why_not), until)
+    if not connection.is_signed_in:
+        message = f"Nobody has signed in to Zoho for the connection {connection.name} yet."
+        raise CannotAskError(_said(message, "Sign in to Zoho first."))
+    if connection.paused:
+        message = f"The connection {connection.name} is paused."
+        raise CannotAskError(_said(message, "Resume it first."))
+    if why_not := waiting.why_not(connection, timezone.now()):
+        is_short = connection.waiting_for in _SHORT_WAITS
+        raise CannotAskError(_said(why_not), connection.resume_at if is_short else None)
 
 
 def no_credits(connection: Connection, budget: credits.Credits) -> CannotAskError:

@@ -13,9 +13,17 @@ from django.utils import timezone
 
 from jobs.management.commands import wait
 from jobs.models import Alert, BulkWriteJob, Connection, Result
+from jobs.services.limits.credits import credits_of
 from jobs.tests.commands.running import run
 from jobs.tests.factories import body, completed, make_connection, make_job, observe, resource
-from jobs.tests.stand_in import TOKEN_URL, csv_of, result_url, zip_of
+from jobs.tests.stand_in import (
+    TOKEN_URL,
+    csv_of,
+    details_url,
+    error_body,
+    result_url,
+    zip_of,
+)
 
 pytestmark = pytest.mark.django_db
 PollState = BulkWriteJob.PollState
@@ -81,6 +89,23 @@ class TestTrack:
 
         assert run("track", ONE, "--connection", "one").status == 0
 
+    def test_what_was_registered_by_command_says_so(self):
+        make_connection(name="one")
+        run("track", ONE, "--connection", "one")
+
+        assert BulkWriteJob.objects.get().found_by == BulkWriteJob.FoundBy.COMMAND
+
+    def test_says_why_something_is_left_out(self):
+        make_connection(name="one")
+
+        ran = run("track", "1.1E+17", f"/bulk/v7/read/{ONE}", "--connection", "one", "--json")
+
+        assert ran.status == 1
+        assert "1.1E+17: not registered. Excel has rounded the id" in ran.err
+        assert f"{ONE}: not registered. It is the id of a Bulk Read job" in ran.err
+        assert [known["verdict"] for known in ran.json] == ["rounded", "bulk_read"]
+        assert not BulkWriteJob.objects.exists()
+
     @pytest.mark.parametrize(
         "argv",
         [
@@ -99,6 +124,81 @@ class TestTrack:
         assert (ran.status, ran.out) == (2, "")
         assert ran.err
         assert not BulkWriteJob.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTrackWithCheck:
+    """`track --check`: Zoho is asked first."""
+
+    def check(self, *argv: str):
+        return run("track", *argv, "--connection", "one", "--check")
+
+    def test_registers_what_zoho_knows_and_exits_with_1_for_the_rest(self, zoho):
+        org = make_connection(name="one")
+        zoho.gives_tokens()
+        job, other = BulkWriteJob(zoho_job_id=ONE), BulkWriteJob(zoho_job_id=TWO)
+        zoho.says(job, body(job, "COMPLETED", resource(added=9, skipped=1, total=10)))
+        zoho.says(other, error_body("RESOURCE_NOT_FOUND"), 404)
+
+        ran = self.check(ONE, TWO, "nonsense", "--json")
+
+        assert ran.status == 1
+        assert f"{ONE}: Zoho knows it (COMPLETED, Leads, 10 rows)" in ran.err
+        assert f"{ONE}: registered" in ran.err
+        assert f"{TWO}: not registered. Zoho knows no bulk write job by this id" in ran.err
+        known, unknown, left_out = ran.json
+        assert (known["verdict"], known["zoho"]["rows"]) == ("tracked", 10)
+        assert (unknown["verdict"], unknown["zoho"]["error"]["code"]) == (
+            "unknown",
+            "RESOURCE_NOT_FOUND",
+        )
+        assert (left_out["verdict"], left_out["zoho"]) == ("not_an_id", None)
+        assert [job.zoho_job_id for job in org.jobs.all()] == [ONE]
+        assert credits_of(org, timezone.now()).used == 2
+
+    def test_of_ids_that_are_tracked_asks_nothing_and_exits_with_0(self, zoho):
+        make_job(make_connection(name="one"), zoho_job_id=ONE)
+
+        ran = self.check(ONE)
+
+        assert (ran.status, zoho.asked()) == (0, [])
+        assert f"{ONE}: already tracked" in ran.err
+
+    def test_waits_as_long_as_zoho_wants_and_goes_on(self, zoho):
+        make_connection(name="one")
+        zoho.gives_tokens()
+        job = BulkWriteJob(zoho_job_id=ONE)
+        url = details_url(job)
+        zoho.mock.get(
+            url, json=error_body("TOO_MANY_REQUESTS"), status=429, headers={"Retry-After": "1"}
+        )
+        zoho.says(job, body(job))
+
+        ran = self.check(ONE)
+
+        assert ran.status == 0
+        assert "1 ids are asked about at" in ran.err
+        assert BulkWriteJob.objects.exists()
+
+    def test_that_cannot_sign_in_registers_nothing_and_says_what_to_do(self, zoho):
+        make_connection(name="one")
+        zoho.mock.post(TOKEN_URL, json={"error": "invalid_code"})
+
+        ran = self.check(ONE, TWO, "--json")
+
+        assert ran.status == 1
+        assert "2 ids were not asked about" in ran.err
+        assert "Sign in to Zoho again" in ran.err
+        assert {known["verdict"] for known in ran.json} == {"no_answer"}
+        assert not BulkWriteJob.objects.exists()
+
+    def test_of_a_paused_connection_asks_nothing(self, zoho):
+        make_connection(name="one", paused=True)
+
+        ran = self.check(ONE)
+
+        assert (ran.status, zoho.asked()) == (1, [])
+        assert "is paused" in ran.err
 
 
 @pytest.mark.django_db(transaction=True)

@@ -115,6 +115,36 @@ def test_an_empty_paste_is_asked_for(alice, connection, ids):
     assert not BulkWriteJob.objects.exists()
 
 
+def test_why_a_line_is_left_out_is_said(alice, connection):
+    text = f"{ID_1}\n1.11111E+17\nhttps://www.zohoapis.com/crm/bulk/v7/read/{ID_2}\nfile_id={ID_3}"
+    response = register(alice, connection, text)
+    page = response.content.decode()
+
+    assert [job.zoho_job_id for job in BulkWriteJob.objects.all()] == [ID_1]
+    assert "Excel has rounded the id" in page
+    assert "Bulkwatch watches Bulk Write jobs" in page
+    assert "the id of an uploaded file" in page
+    assert "1 is the id of a Bulk Read job" in page
+    assert "2 are no job ids" in page
+    # A Bulk Read job's id is no slip that could be corrected.
+    assert response.context["form"]["ids"].value() == f"1.11111E+17\nfile_id={ID_3}"
+
+
+def test_a_table_says_which_column_it_was_read_from_and_labels_come_from_it(alice, connection):
+    page = register(alice, connection, f"Job ID;Name;Rows\n{ID_1};Leads;10", label="Nightly")
+
+    assert "the ids stand in column “Job ID”" in page.content.decode()
+    assert BulkWriteJob.objects.get().label == "Leads"
+
+
+def test_two_megabytes_may_be_pasted_and_more_is_refused(alice, connection):
+    page = register(alice, connection, f"{ID_1} {'é' * 1_999_900}")
+    assert page.status_code == 200
+    assert BulkWriteJob.objects.exists()
+
+    assert "2 MB" in register(alice, connection, "x" * 2_000_001).content.decode()
+
+
 def test_too_many_at_once_are_refused(alice, connection):
     ids = "\n".join(str(111111000000000000 + number) for number in range(5_001))
 
