@@ -467,6 +467,8 @@ def test_too_many_calls_within_a_minute_are_refused(
     refused = zoho_calls({"id": later_job.zoho_job_id})
 
     assert refused.status_code == 429
+    # Nor is anything read of those.
+    assert zoho_calls(b" " * (callbacks.MAX_BODY_BYTES + 1)).status_code == 429
     assert refused.headers["Retry-After"] == "45"
     assert not is_due(later_job)
     time_machine.move_to(start + timedelta(seconds=60), tick=False)
