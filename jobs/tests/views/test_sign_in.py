@@ -99,6 +99,10 @@ def messages_of(response):
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
+def policy_of(response):
+    return response["Content-Security-Policy"].split("; ")
+
+
 # --- The page
 
 
@@ -146,10 +150,9 @@ def test_the_form_may_lead_to_the_accounts_host_and_no_other(admin, settings):
     connection = make_connection(data_center="ca", api_url="", accounts_url="")
 
     for answer in (admin.get(page_of(connection)), admin.post(page_of(connection), {})):
-        policy = answer["Content-Security-Policy"]
-        assert "form-action 'self' https://accounts.zohocloud.ca;" in policy
+        assert "form-action 'self' https://accounts.zohocloud.ca" in policy_of(answer)
     for address in ("/", "/connections/add/", RETURN):
-        assert "form-action 'self';" in admin.get(address)["Content-Security-Policy"]
+        assert "form-action 'self'" in policy_of(admin.get(address))
 
 
 def test_no_secret_is_filled_in_or_given_back(admin, connection):
