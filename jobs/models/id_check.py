@@ -74,9 +74,12 @@ class CheckedIdQuerySet(models.QuerySet["CheckedId"]):
     def unknown(self) -> Self:
         return self.filter(answer=CheckedId.Answer.UNKNOWN)
 
+    def no_answer(self) -> Self:
+        return self.filter(answer=CheckedId.Answer.NO_ANSWER)
+
     def unanswered(self) -> Self:
         """Ids of which Zoho has said nothing: it gave no answer, or was not asked in the end."""
-        return self.filter(answer__in=[CheckedId.Answer.NO_ANSWER, CheckedId.Answer.WAITING])
+        return self.no_answer() | self.waiting()
 
     def open(self) -> Self:
         """Ids worth asking about once more: unanswered ones, and ones that Zoho did not know."""

@@ -66,7 +66,11 @@ def start(
         next_attempt_at=None if is_done else now,
         options={
             "for_all": dict(for_all),
-            "labels": {entry.job_id: entry.label for entry in paste.entries if entry.label},
+            "labels": {
+                entry.job_id: entry.label
+                for entry in paste.entries
+                if entry.label and entry.verdict == Verdict.TRACKED
+            },
             "notes": list(paste.notes),
         },
     )

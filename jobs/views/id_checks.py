@@ -21,7 +21,8 @@ ROWS_PER_PAGE = 100
 KINDS = {
     "found": ("Zoho knows", CheckedId.objects.found),
     "unknown": ("Unknown to Zoho", CheckedId.objects.unknown),
-    "unanswered": ("No answer", CheckedId.objects.unanswered),
+    "no_answer": ("No answer", CheckedId.objects.no_answer),
+    "waiting": ("Not asked yet", CheckedId.objects.waiting),
     "tracked": ("Already tracked", CheckedId.objects.tracked),
     "repeated": ("Named before", CheckedId.objects.repeated),
     "left_out": ("No job id", CheckedId.objects.left_out),
@@ -93,6 +94,7 @@ def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
         connection=check.connection, zoho_job_id__in=[row.job_id for row in found if row.job_id]
     )
     known = {job.zoho_job_id: job for job in jobs.only("zoho_job_id", "label")}
+    labels = check.options["labels"]
     return {
         "check": check,
         "connection": check.connection,
@@ -107,7 +109,7 @@ def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
         "kinds": [(kind, words, tally[kind]) for kind, (words, _) in KINDS.items()],
         "show": show,
         "page": page,
-        "rows": [(row, known.get(row.job_id)) for row in found],
+        "rows": [(row, known.get(row.job_id), labels.get(row.job_id, "")) for row in found],
     }
 
 

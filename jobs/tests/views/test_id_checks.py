@@ -49,9 +49,8 @@ def ask_for(client, org: Connection, ids: str, **fields):
 
 class TestBeginning:
     def test_stores_the_check_with_what_holds_for_all_and_registers_nothing(self, alice, org):
-        response = ask_for(
-            alice, org, f"id,name\n{ONE},Leads\n{TWO},Deals", label="Nightly", tags="a, b"
-        )
+        text = f"id,name\n{ONE},Leads\n{TWO},Deals\n{ONE},again\nnone,no job"
+        response = ask_for(alice, org, text, label="Nightly", tags="a, b")
 
         check = IdCheck.objects.get()
         assert response.headers["Location"] == f"/jobs/track/checks/{check.pk}/"
@@ -133,7 +132,7 @@ class TestPage:
         page = page_of(alice, check)
 
         assert "Zoho knows 1 of 2 ids; 3 lines are no job ids" in page
-        assert "hx-trigger" not in page
+        assert 'hx-get="/jobs/track' not in page
         assert "status IN PROGRESS" in page
         assert "Unknown to Zoho" in page
         assert "1 id is unknown to Zoho." in page
