@@ -554,3 +554,17 @@ def test_unreadable_secrets_are_replaced_here(admin, sandbox, settings):
 
     assert done.status_code == 302
     assert Connection.objects.get().client_secret == CLIENT["client_secret"]
+
+
+# --- The first steps
+
+
+def test_the_welcome_page_leads_on_to_the_sign_in(admin, connection):
+    page = text(admin.get("/"))
+
+    assert "somebody has to sign in to Zoho for it yet" in page
+    assert f'href="{page_of(connection)}"' in page
+    assert "Connected:" not in page
+
+    Connection.objects.update(**SAMPLE_CONNECTION)
+    assert "Connected: production." in text(admin.get("/"))
