@@ -229,6 +229,8 @@ def test_a_refusal_of_the_whole_connection_stops_the_check(zoho, org, code, stat
     assert check.error["resolution"]
     assert len(asked(zoho)) <= 3
     assert set(told(check).values()) == {"waiting"}
+    # What was counted ahead and not asked is given back.
+    assert credits.credits_of(org, timezone.now()).used == len(asked(zoho))
 
 
 def test_a_revoked_token_stops_the_check_with_what_to_do(zoho):
