@@ -64,6 +64,8 @@ def poll_claim(connection_id: int, lease_token: str) -> Polled | None:
         return _poll(connection, lease_token, seconds=BATCH_SECONDS)
     except NoSlotError:
         return None
+    finally:
+        leases.release(connection, lease_token)
 
 
 def poll_now(jobs: Sequence[BulkWriteJob]) -> list[Polled]:
@@ -159,24 +161,26 @@ def _poll(
     job_ids = list(claimed.values_list("zoho_job_id", flat=True))
     if not job_ids:
         return None
-    try:
-        return asking.ask(connection, lease_token, job_ids, seconds=seconds, by_person=by_person)
-    finally:
-        leases.release(connection, lease_token)
+    return asking.ask(connection, lease_token, job_ids, seconds=seconds, by_person=by_person)
 
 
 def _poll_for_person(connection: Connection, lease_token: str) -> Polled:
     """Poll a claim, waiting a little for workers to give back a slot."""
     give_up = time.monotonic() + SLOT_PATIENCE_SECONDS
-    while True:
-        try:
-            polled = _poll(connection, lease_token, seconds=BATCH_SECONDS_OF_PERSON, by_person=True)
-        except NoSlotError as error:
-            if time.monotonic() >= give_up:
-                return Polled(why_not=f"{error} Try again in a moment.")
-            time.sleep(0.2)
-        else:
-            return polled or Polled()
+    try:
+        while True:
+            try:
+                polled = _poll(
+                    connection, lease_token, seconds=BATCH_SECONDS_OF_PERSON, by_person=True
+                )
+            except NoSlotError as error:
+                if time.monotonic() >= give_up:
+                    return Polled(why_not=f"{error} Try again in a moment.")
+                time.sleep(0.2)
+            else:
+                return polled or Polled()
+    finally:
+        leases.release(connection, lease_token)
 
 
 def _undo_clock_change(now: datetime) -> None:

@@ -101,7 +101,7 @@ def refresh_selected(request: HtmxHttpRequest) -> HttpResponse:
             what = "1 job" if asked == 1 else f"{asked:,} jobs"
             messages.success(request, f"Zoho is being asked about {what} now.")
         for said in why_not.values():
-            messages.warning(request, f"Not asked about now: the jobs of {said}")
+            messages.warning(request, f"Not asked now. {said}")
     else:
         messages.warning(request, "Choose the jobs to refresh first.")
     back = request.POST.get("next", "")

@@ -233,6 +233,20 @@ class TestPoll:
         assert [known["job_id"] for known in ran.json] == [due.zoho_job_id]
         assert set(BulkWriteJob.objects.filter(polls=0)) == {later, paused}
 
+    def test_says_why_a_connection_is_not_asked(self, zoho):
+        until = timezone.now() + timedelta(minutes=5)
+        job = make_job(make_connection(name="one", resume_at=until, waiting_for="throttled"))
+
+        ran = run("poll", job.zoho_job_id)
+        assert ran.status == 1
+        assert "Not asked now: one: Zoho asked to slow down." in ran.err
+        assert f"{timezone.localtime(until):%H:%M:%S}" in ran.err
+
+        ran = run("poll")
+        assert "Not asked now: one: Zoho asked to slow down." in ran.err
+        assert "No job is due" not in ran.err
+        assert zoho.asked() == []
+
     def test_with_nothing_due_is_no_failure(self):
         ran = run("poll", "--json")
 

@@ -412,6 +412,46 @@ def test_a_connection_that_works_again_when_its_mail_leaves_says_so():
     assert "Meanwhile Zoho accepts the sign-in again." in message.body
 
 
+def test_a_connection_without_answers_says_since_when_and_what_to_do():
+    connection = make_connection(
+        name="eu-sales",
+        unanswered_since=timezone.now(),
+        last_error={"message": "No answer in time.", "resolution": "Check the network."},
+    )
+
+    message = compose(
+        Kind.UNREACHABLE, connection=connection, text="No answer for 31 minutes. No answer in time."
+    )
+
+    assert message.subject == "[Bulkwatch] No answers: eu-sales"
+    for shown in (message.body, Reader(html_of(message)).shown):
+        assert "Zoho gives no answer about the jobs of eu-sales." in shown
+        assert "No answer for 31 minutes." in shown
+        assert "What to do: Check the network." in shown
+        assert "Meanwhile" not in shown
+
+
+def test_a_connection_that_answers_again_when_its_mail_leaves_says_so():
+    message = compose(Kind.UNREACHABLE, connection=make_connection(), text="No answer.")
+
+    assert "Meanwhile Zoho answers again." in message.body
+
+
+def test_a_job_without_answers_says_so_and_how_it_was_seen_last(connection):
+    job = make_job(
+        connection,
+        outcome=Outcome.RUNNING,
+        status="INPROGRESS",
+        last_changed_at=timezone.now(),
+        poll_error={"code": None, "message": "No answer.", "resolution": "Check the network."},
+    )
+
+    body = " ".join(compose(Kind.UNREACHABLE, job=job, text="No answer for 6 hours.").body.split())
+
+    assert body.startswith("Zoho gives no answer about this job. No answer for 6 hours. Last seen:")
+    assert "What to do: Check the network." in body
+
+
 # --- Form
 
 

@@ -20,6 +20,7 @@ from jobs.tests.factories import (
     make_connection,
     make_job,
     make_proven,
+    observe,
     resource,
 )
 from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
@@ -135,6 +136,68 @@ class TestClaims:
             assert polling.claim_due() == []
         with later(seconds=leases.LEASE.total_seconds() + 1):
             assert len(polling.claim_due()) == 1
+
+    def test_a_killed_workers_jobs_are_due_within_a_minute(self):
+        assert leases.LEASE + timedelta(seconds=4) < timedelta(seconds=60)
+
+    def test_the_connection_that_was_asked_least_recently_comes_first(self):
+        now = timezone.now()
+        recent, never, early = (
+            make_proven(last_polled_at=at) for at in (now, None, now - timedelta(minutes=5))
+        )
+        for org in (recent, never, early):
+            make_job(org)
+
+        assert [claim.connection_id for claim in polling.claim_due()] == [
+            never.pk,
+            early.pk,
+            recent.pk,
+        ]
+
+
+@pytest.mark.django_db
+class TestAClockThatWasSetBack:
+    def test_leaves_no_lease_in_the_far_future(self):
+        job = make_job(make_proven())
+        with later(hours=1):
+            BulkWriteJob.objects.update(next_poll_at=timezone.now())
+            polling.claim_due()
+        BulkWriteJob.objects.update(next_poll_at=timezone.now())
+
+        assert BulkWriteJob.objects.leased(timezone.now()).count() == 0
+        [claim] = polling.claim_due()
+        assert claim.jobs == 1
+        assert list(leases.extend(job.connection, claim.lease_token)) == [job]
+
+    def test_does_not_put_off_polls_and_waits_until_it_has_come_round_again(self):
+        org = make_proven()
+        job, unpolled = make_job(org), make_job(org)
+        with later(hours=1):
+            observe(job, running(job))
+            wait = timezone.now() + timedelta(seconds=60)
+            Connection.objects.update(resume_at=wait, waiting_for="throttled")
+        planned = timezone.now() + timedelta(minutes=2)
+        BulkWriteJob.objects.filter(pk=unpolled.pk).update(next_poll_at=planned)
+
+        polling.claim_due()
+
+        job.refresh_from_db(), org.refresh_from_db(), unpolled.refresh_from_db()
+        assert job.next_poll_at <= timezone.now()
+        assert unpolled.next_poll_at == planned
+        wait = org.resume_at - timezone.now()
+        assert timedelta(seconds=50) < wait < timedelta(seconds=70)
+        with later(seconds=75):
+            assert len(polling.claim_due()) == 1
+
+    def test_by_less_than_clocks_may_differ_changes_nothing(self):
+        job = make_job(make_proven())
+        with later(seconds=30):
+            observe(job, running(job))
+        planned = job.next_poll_at
+        polling.claim_due()
+
+        job.refresh_from_db()
+        assert job.next_poll_at == planned
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,8 +13,9 @@ from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
 from jobs import tasks
-from jobs.models import BulkWriteJob, JobEvent, Result
+from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse, JobEvent, Result
 from jobs.services import polling
+from jobs.services.limits import credits, slots
 from jobs.services.results import fetching
 from jobs.tests.factories import body, completed, make_job, observe
 from jobs.tests.factories import resource as part
@@ -268,3 +269,78 @@ def test_a_link_that_is_seen_is_fetched_at_once(zoho, monkeypatch):
     tasks.fetch_result(result_id)
 
     assert job.result.state == State.ARCHIVED
+
+
+class TestWhatADownloadMayUse:
+    def test_it_holds_a_call_while_it_lasts_and_spends_a_credit(self, zoho, job):
+        held = []
+
+        def look(request):
+            held.append(CallSlot.objects.get().calls)
+            return 200, {"Content-Type": "application/zip"}, ZIP
+
+        zoho.mock.add_callback(responses.GET, result_url(job), look)
+
+        assert fetch(job).state == State.ARCHIVED
+        assert held == [1]
+        assert not CallSlot.objects.exists()
+        assert CreditUse.objects.get().calls == 1
+
+    def test_its_call_is_its_own_for_as_long_as_it_may_take(self, settings):
+        settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS = 120.0
+        assert timedelta(seconds=120) < fetching._slot_good_for() <= CallSlot.LONGEST
+
+        settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS = 10_000.0
+        assert fetching._slot_good_for() == CallSlot.LONGEST
+
+    def test_without_a_free_call_it_waits_a_moment_and_counts_no_attempt(self, zoho, job):
+        zoho.offers(job, ZIP)
+        [pk] = fetching.claim_due()
+        with slots.held(job.connection, 10):
+            fetching.fetch(pk)
+
+        result = Result.objects.get(job=job)
+        assert zoho.asked() == []
+        assert (result.attempts, result.lease_until) == (0, None)
+        assert fetch(job, after=timedelta(seconds=6)).state == State.ARCHIVED
+
+    def test_without_credits_it_waits_until_some_are_free_again(self, zoho, job):
+        Connection.objects.update(daily_credits=5)
+        credits.spend(job.connection, 5)
+        zoho.offers(job, ZIP)
+        result = fetch(job)
+
+        org = Connection.objects.get()
+        assert (result.attempts, zoho.asked()) == (0, [])
+        assert org.waiting_for == Connection.Waiting.CREDITS
+        assert result.next_attempt_at == org.resume_at
+        assert fetch(job, after=timedelta(hours=26)).state == State.ARCHIVED
+
+    @pytest.mark.parametrize("fields", [{"paused": True}, {"waiting_for": "throttled"}])
+    def test_one_that_waited_in_the_queue_asks_nothing_if_by_then_it_may_not(
+        self, zoho, job, fields
+    ):
+        zoho.offers(job, ZIP)
+        [pk] = fetching.claim_due()
+        until = timezone.now() + timedelta(minutes=5)
+        Connection.objects.update(resume_at=until, **fields)
+        fetching.fetch(pk)
+
+        assert zoho.asked() == []
+        result = Result.objects.get(job=job)
+        assert (result.state, result.attempts, result.lease_until) == (State.PENDING, 0, None)
+
+    def test_of_a_throttled_connection_a_person_asks_for_none_either(self, zoho, job):
+        zoho.offers(job, ZIP)
+        until = timezone.now() + timedelta(minutes=5)
+        Connection.objects.update(resume_at=until, waiting_for="throttled")
+        for pk in fetching.claim_due(Result.objects.filter(job=job)):
+            fetching.fetch(pk)
+
+        assert zoho.asked() == []
+
+    def test_a_lease_from_before_the_clock_was_set_back_holds_nothing(self, zoho, job):
+        zoho.offers(job, ZIP)
+        Result.objects.update(lease_until=timezone.now() + timedelta(hours=1))
+
+        assert fetch(job).state == State.ARCHIVED

@@ -282,6 +282,20 @@ def test_chosen_jobs_are_refreshed_and_the_view_is_kept(alice, connection):
     assert JobEvent.objects.get().actor.username == "alice"
 
 
+def test_refreshing_says_which_connections_have_to_wait(alice, connection):
+    asked = make_jobs(connection, one={}, two={})
+    paused = make_job(make_connection(name="paused-one", paused=True))
+    chosen = [*(job.pk for job in asked.values()), paused.pk]
+
+    page = alice.post("/jobs/refresh/", {"job": chosen}, follow=True).content.decode()
+
+    assert "Zoho is being asked about 2 jobs now." in page
+    assert "Not asked now. paused-one: Nothing is asked about its jobs" in page
+
+    page = alice.post("/jobs/refresh/", {"job": [paused.pk]}, follow=True).content.decode()
+    assert "Zoho is being asked" not in page
+
+
 def test_refreshing_leads_to_no_other_site(alice, connection):
     response = alice.post("/jobs/refresh/", {"job": ["x", "-1"], "next": "https://evil.example/"})
 
