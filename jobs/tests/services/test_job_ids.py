@@ -405,7 +405,7 @@ LARGE = {
     ),
     "a log": "\n".join(
         f"2026-11-24 18:00:01,123 INFO [loader] org 12345 created bulk write job {10**17 + n} in 3 "
-        f"s for file_id={10**18 + n} by user alice@example.com, see /data/exports/{n}.csv and more, "
+        f"s for file_id={10**18 + n} by user alice@example.com, see /data/{n}.csv and more, "
         f"{'x' * 200}"
         for n in range(5_000)
     ),
