@@ -91,6 +91,7 @@ def track(url: str, ids: list[str]) -> None:
         client_secret=samples["client_secret"],
         refresh_token=samples["refresh_token"],
         max_concurrency=PROCESSES * THREADS,
+        daily_credits=10_000_000,
     )
     connecting.save(connection)
     tracking.track(connection, tracking.read_ids("\n".join(ids)))

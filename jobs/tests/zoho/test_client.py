@@ -409,6 +409,30 @@ class TestManyJobs:
     def test_no_ids_are_no_answers(self, client):
         assert list(client.job_details_many([], threads=5, seconds=1)) == []
 
+    def test_a_caller_that_says_stop_still_gets_what_is_under_way(self):
+        handle, seen = self.serve(delay=0.05)
+        stop = threading.Event()
+        with raw_server(handle) as server, local(server) as client:
+            answers = client.job_details_many(self.ids(200), threads=4, seconds=10, stop=stop)
+            got = [next(answers)]
+            stop.set()
+            got.extend(answers)
+        assert len(got) == len(seen) < 20
+
+    def test_so_many_failures_on_end_end_the_asking(self):
+        handle, seen = self.serve(0, 5, b"<html>", "503 Service Unavailable")
+        with raw_server(handle) as server, local(server) as client:
+            asking = client.job_details_many(self.ids(200), threads=2, seconds=10, most_failures=10)
+            answers = list(asking)
+        assert 15 <= len(answers) == len(seen) <= 16
+
+    def test_failures_between_answers_do_not_end_the_asking(self, zoho, client):
+        for number, job_id in enumerate(self.ids(30)):
+            url = DETAILS_URL.replace(JOB_ID, job_id)
+            zoho.get(url, json=job_payload(id=job_id), status=503 if number % 3 else 200)
+        asking = client.job_details_many(self.ids(30), threads=1, seconds=10, most_failures=3)
+        assert len(list(asking)) == 30
+
     def test_a_caller_that_stops_listening_ends_the_asking(self):
         handle, seen = self.serve(delay=0.02)
         with raw_server(handle) as server, local(server) as client:

@@ -177,3 +177,19 @@ def test_any_answer_becomes_one_of_the_errors(status, headers, body):
 def test_deep_nesting_in_an_error_is_survived():
     error = from_answer(400, {}, b"[" * 200_000, now=NOW)
     assert isinstance(error, MalformedAnswerError)
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ({"supported_version": "v2 - v8"}, "Zoho says that it supports v2 - v8."),
+        ({}, ""),
+        ({"supported_version": ["v7"]}, ""),
+        ("v7", ""),
+    ],
+)
+def test_the_api_version_that_zoho_supports_is_told(details, told):
+    error = judged(400, "API_NOT_SUPPORTED", details=details)
+
+    assert error.resolution.startswith("Choose an API version that Zoho supports, for example v7.")
+    assert error.resolution.endswith(told or "v7.")

@@ -10,8 +10,8 @@ import time_machine
 from jobs.tests.zoho.support import MemoryStore, answer, raw_server
 from jobs.zoho.errors import (
     MalformedAnswerError,
+    TokensThrottledError,
     ZohoSignInError,
-    ZohoThrottledError,
     ZohoUnavailableError,
 )
 from jobs.zoho.oauth import MOST_IN_WINDOW, AccessTokens
@@ -227,7 +227,7 @@ def test_a_refused_credential_is_not_tried_again_at_once_but_a_new_one_is(zoho, 
 def test_throttling_is_no_sign_in_error_and_is_remembered(zoho, store, body, status):
     zoho.post(TOKEN_URL, json=body, status=status)
     for _ in range(3):
-        with pytest.raises(ZohoThrottledError) as caught:
+        with pytest.raises(TokensThrottledError) as caught:
             tokens(store).get()
     assert 590 < caught.value.retry_after <= 600
     assert len(zoho.calls) == 1
@@ -238,7 +238,7 @@ def test_after_the_throttling_tokens_are_given_again(zoho, store):
     grants(zoho)
     with time_machine.travel("2026-11-23T12:00:00Z", tick=False) as clock:
         mine = tokens(store)
-        with pytest.raises(ZohoThrottledError):
+        with pytest.raises(TokensThrottledError):
             mine.get()
         clock.shift(601)
         assert mine.get() == "1000.token-1"
@@ -253,14 +253,14 @@ def test_an_old_token_is_used_while_a_new_one_cannot_be_had(zoho, store):
         clock.shift(3400)
         assert mine.get() == "1000.token-1"
         clock.shift(195)
-        with pytest.raises(ZohoThrottledError):
+        with pytest.raises(TokensThrottledError):
             mine.get()
 
 
 def test_no_more_tokens_are_asked_for_than_zoho_allows(zoho, store):
     grants(zoho, then=15)
     token = tokens(store).get()
-    with pytest.raises(ZohoThrottledError) as caught:
+    with pytest.raises(TokensThrottledError) as caught:
         for _ in range(15):
             token = tokens(store).renew(token)
     assert len(zoho.calls) == MOST_IN_WINDOW < 10
@@ -289,7 +289,7 @@ def test_no_secret_shows_in_texts(zoho, store):
     said = f"bad {SECRETS['refresh_token']} and {SECRETS['client_secret']}"
     zoho.post(TOKEN_URL, json=THROTTLED | {"error_description": said}, status=400)
     mine = tokens(store)
-    with pytest.raises(ZohoThrottledError) as caught:
+    with pytest.raises(TokensThrottledError) as caught:
         mine.get()
     shown = repr(mine) + str(mine) + str(caught.value) + repr(vars(caught.value))
     assert "canary" not in shown
@@ -310,10 +310,10 @@ def test_throttling_is_not_forgotten_before_its_time(zoho, store):
     zoho.post(TOKEN_URL, json=THROTTLED, status=400)
     grants(zoho)
     mine = tokens(store)
-    with pytest.raises(ZohoThrottledError):
+    with pytest.raises(TokensThrottledError):
         mine.get()
     mine.forget_refusal()
-    with pytest.raises(ZohoThrottledError):
+    with pytest.raises(TokensThrottledError):
         mine.get()
     assert len(zoho.calls) == 1
 
