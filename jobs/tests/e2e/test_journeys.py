@@ -211,6 +211,28 @@ def test_bad_ids_are_named_line_by_line_and_nothing_is_lost(admin, demo):
     expect(admin.locator("#poll-error")).to_contain_text("Check the ID")
 
 
+def test_ids_are_checked_with_zoho_before_any_is_registered(admin, demo):
+    known = [demo.new_job("running", life=600) for _ in range(2)]
+    admin.goto(f"{demo.url}/jobs/track/")
+    admin.get_by_label("Job ids").fill("\n".join([*known, "111111000000999999", "nonsense"]))
+    admin.get_by_role("button", name="Check with Zoho first").click()
+    admin.evaluate("window.wasNotReloaded = true")
+
+    verdict = admin.locator("#check-verdict")
+    expect(verdict).to_have_text(
+        "Zoho knows 2 of 3 ids; 1 line is no job id", timeout=LATE_MILLISECONDS
+    )
+    assert admin.evaluate("window.wasNotReloaded")
+    expect(admin.get_by_role("row", name="111111000000999999")).to_contain_text("Unknown to Zoho")
+
+    admin.get_by_role("button", name="Register the 2 that Zoho knows").click()
+    expect(admin.get_by_text("2 jobs are registered.")).to_be_visible()
+    expect(admin.get_by_text("2 lines were left out.")).to_be_visible()
+    expect(admin.get_by_role("row", name=known[0])).to_contain_text(
+        "Running", timeout=LATE_MILLISECONDS
+    )
+
+
 def test_an_empty_paste_says_what_to_do(admin, demo):
     admin.goto(f"{demo.url}/jobs/track/")
     admin.evaluate("document.querySelector('#id_ids').removeAttribute('required')")
