@@ -30,6 +30,8 @@ PORTION_ANSWERS = 250
 PORTION_SECONDS = 2.0
 # What another process has learnt of the connection, such as that Zoho throttles it.
 LOOK_SECONDS = 0.5
+# After so long without an answer, what is still under way is waited for beside the next batch.
+SLOW_SECONDS = 1.0
 # Lease and slots outlast this several times.
 KEEP_SECONDS = 10.0
 TICK_SECONDS = 0.5
@@ -137,6 +139,7 @@ def ask(
             unusable = ZohoSignInError(str(error))
             batch.record([Answer(job_ids[0], timezone.now(), None, unusable, 0.0)])
         finally:
+            batch.release()
             credits.spend(connection, made - calls)
     return batch.polled
 
@@ -158,11 +161,13 @@ class _Batch:
         self._stretch = stretch
         self._by_person = by_person
         self._stop = threading.Event()
+        self._is_aside = False
         self._portion = Portion(limit=max(2 * slot.calls, HOPELESS_FAILURES))
 
     def run(self, client: BulkWriteClient, job_ids: Sequence[str], seconds: float) -> None:
-        portion = self._portion
-        recorded_at = looked_at = kept_at = time.monotonic()
+        portion, asked, answers = self._portion, set[str](), 0
+        started = recorded_at = looked_at = kept_at = time.monotonic()
+        answered_at = busy_at = started
         for answer in client.job_details_many(
             job_ids,
             threads=self._slot.calls,
@@ -170,10 +175,12 @@ class _Batch:
             tick=TICK_SECONDS,
             stop=self._stop,
             most_failures=portion.limit,
+            asked=asked,
         ):
+            now = time.monotonic()
             if answer is not None:
                 portion.add(answer)
-            now = time.monotonic()
+                answers, answered_at = answers + 1, now
             is_portion = now - recorded_at >= PORTION_SECONDS
             if is_portion or len(portion.ready) >= PORTION_ANSWERS or portion.is_urgent:
                 self.record(portion.take_ready(), answered=portion.answered)
@@ -184,6 +191,13 @@ class _Batch:
             if now - kept_at >= KEEP_SECONDS:
                 self._keep()
                 kept_at = now
+            if now - started >= seconds:
+                self._stop.set()
+            if not (self._stop.is_set() or len(asked) == len(job_ids)):
+                busy_at = now
+            # Where nobody is answered, the next batch would only wait as this one does.
+            elif portion.answered and now - max(busy_at, answered_at) >= SLOW_SECONDS:
+                self._set_aside(asked, len(asked) - answers)
         self.record(portion.take_ready(), answered=portion.answered)
         self.record(portion.silent, answered=portion.answered and not portion.is_hopeless)
         is_one_of_many = portion.answered_since_refusal or len(portion.refused) == 1
@@ -202,6 +216,19 @@ class _Batch:
         self.polled.answers += len(answers)
         self.polled.results += len(batch.results)
         self.polled.alerts += len(batch.alerts)
+
+    def release(self) -> None:
+        """Free what was not asked about in the end."""
+        leases.release(self._connection, self._lease_token)
+
+    def _set_aside(self, asked: set[str], under_way: int) -> None:
+        """Wait for the last answers without keeping the next batch from beginning."""
+        if self._is_aside:
+            return
+        self._is_aside = True
+        self.record(self._portion.take_ready(), answered=self._portion.answered)
+        self._lease_token = leases.set_aside(self._connection, self._lease_token, asked)
+        self._slot.shrink(under_way)
 
     def _stop_if_asked_to(self) -> None:
         if self._stop.is_set():

@@ -1,10 +1,11 @@
 """Leases on jobs: while one worker has a job, no other asks about it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection
@@ -13,6 +14,8 @@ from jobs.models.leases import is_free
 
 # Extended while its batch lives, so that the jobs of a worker that died are due again soon.
 LEASE = timedelta(seconds=45)
+# How the token of a claim begins that only waits for slow answers; all others are hexadecimal.
+ASIDE = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,20 @@ def release(connection: Connection, lease_token: str) -> None:
     held(connection, lease_token).update(lease_token="", lease_until=None)
 
 
+def set_aside(connection: Connection, lease_token: str, job_ids: Collection[str]) -> str:
+    """Keep a claim on some of its jobs under another token, and release the others.
+
+    What is set aside is no batch under way any more: another may begin beside it.
+    """
+    aside = ASIDE + lease_token[len(ASIDE) :]
+    kept = held(connection, lease_token).filter(zoho_job_id__in=job_ids)
+    with transaction.atomic():
+        kept.update(lease_token=aside)
+        release(connection, lease_token)
+    return aside
+
+
 def batches_under_way(connection: Connection, now: datetime) -> int:
     leased = BulkWriteJob.objects.filter(connection=connection).leased(now)
-    return leased.order_by().values("lease_token").distinct().count()
+    batches = leased.exclude(lease_token__startswith=ASIDE)
+    return batches.order_by().values("lease_token").distinct().count()

@@ -158,7 +158,9 @@ def _poll(
     connection: Connection, lease_token: str, *, seconds: float, by_person: bool = False
 ) -> Polled | None:
     claimed = leases.extend(connection, lease_token).order_by("next_poll_at")
-    job_ids = list(claimed.values_list("zoho_job_id", flat=True))
+    known = claimed.values_list("zoho_job_id", "poll_error")
+    # What failed last time comes last: it may keep all calls busy until they time out.
+    job_ids = [job_id for job_id, _ in sorted(known, key=lambda one: one[1] is not None)]
     if not job_ids:
         return None
     return asking.ask(connection, lease_token, job_ids, seconds=seconds, by_person=by_person)

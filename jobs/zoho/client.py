@@ -173,16 +173,17 @@ class BulkWriteClient:
         tick: float | None = None,
         stop: threading.Event | None = None,
         most_failures: int | None = None,
+        asked: set[str] | None = None,
     ) -> Iterator[Answer | None]:
         """Ask for many jobs with some threads; the answers come as they arrive.
 
         No further job is asked for once ``seconds`` have passed, Zoho has wanted a sign-in or a
         pause or has refused the whole connection, ``most_failures`` calls on end have brought no
         answer, or the caller sets ``stop``; what is under way then still comes. Closing the
-        iterator gives that up as well. Jobs not asked for are not yielded. The last answer is
-        there at the latest ``seconds`` and two timeouts after the start. With ``tick``, None comes
-        whenever no answer has come for so many seconds: the caller's turn to do what must not wait
-        for a slow answer.
+        iterator gives that up as well. Jobs not asked for are not yielded; those asked for are
+        added to ``asked``. The last answer is there at the latest ``seconds`` and two timeouts
+        after the start. With ``tick``, None comes whenever no answer has come for so many seconds:
+        the caller's turn to do what must not wait for a slow answer.
         """
         if not job_ids:
             return
@@ -216,6 +217,8 @@ class BulkWriteClient:
                         job_id = next(waiting, None)
                     if job_id is None:
                         return
+                    if asked is not None:
+                        asked.add(job_id)
                     answer = self._answer(job_id)
                     if _ends_the_batch(answer.error) or is_hopeless(answer.error):
                         stop.set()

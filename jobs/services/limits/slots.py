@@ -38,6 +38,10 @@ class Slot:
             CallSlot.objects.filter(token=self.token).update(until=timezone.now() + good_for)
         )
 
+    def shrink(self, calls: int) -> None:
+        """Give back all but so many calls, at least one."""
+        CallSlot.objects.filter(token=self.token, calls__gt=calls).update(calls=max(calls, 1))
+
     def release(self) -> None:
         CallSlot.objects.filter(token=self.token).delete()
 

@@ -124,6 +124,90 @@ class TestPortions:
         assert kept == [True, True]
         assert not CallSlot.objects.exists()
 
+    def test_the_next_batch_need_not_wait_for_slow_answers(self, zoho, monkeypatch):
+        monkeypatch.setattr(asking, "SLOW_SECONDS", 0.2)
+        org = make_proven(max_concurrency=5)
+        zoho.gives_tokens()
+        jobs_of(org, 10, zoho)
+        slow = jobs_of(org, 2)
+        meanwhile = []
+
+        def answer_late(request):
+            BulkWriteJob.objects.filter(lease_until=None).update(next_poll_at=timezone.now())
+            meanwhile.append(wait_until(polling.claim_due))
+            meanwhile.append(CallSlot.objects.get().calls)
+            meanwhile.append(set(slow) <= set(BulkWriteJob.objects.leased(timezone.now())))
+            database.close()
+            return 200, {}, json.dumps(running(slow[0]))
+
+        def answer_after_that(request):
+            wait_until(lambda: len(meanwhile) == 3)
+            return 200, {}, json.dumps(running(slow[1]))
+
+        zoho.does(slow[0], answer_late)
+        zoho.does(slow[1], answer_after_that)
+
+        poll_due()
+
+        assert meanwhile == [True, 2, True]
+        assert not BulkWriteJob.objects.filter(last_changed_at=None).exists()
+        assert not BulkWriteJob.objects.filter(lease_token__startswith=leases.ASIDE).exists()
+        assert not CallSlot.objects.exists()
+
+    def test_what_was_not_asked_about_need_not_wait_for_slow_answers_either(
+        self, zoho, monkeypatch
+    ):
+        monkeypatch.setattr(asking, "SLOW_SECONDS", 0.2)
+        monkeypatch.setattr(polling, "BATCH_SECONDS", 0.3)
+        org = make_proven(max_concurrency=3)
+        zoho.gives_tokens()
+        jobs_of(org, 1, zoho)
+        slow = jobs_of(org, 8)
+        due = []
+
+        def answer_late(request):
+            wait_until(lambda: BulkWriteJob.objects.due(timezone.now()).exists())
+            due.append(BulkWriteJob.objects.due(timezone.now()).count())
+            database.close()
+            job_id = request.url.rpartition("/")[2]
+            return 200, {}, json.dumps(running(BulkWriteJob(zoho_job_id=job_id)))
+
+        for job in slow:
+            zoho.does(job, answer_late)
+        poll_due()
+
+        assert max(due) == 6
+
+    def test_while_nobody_is_answered_no_other_batch_begins(self, zoho, monkeypatch):
+        monkeypatch.setattr(asking, "SLOW_SECONDS", 0.1)
+        zoho.gives_tokens()
+        [job] = jobs_of(make_proven(max_concurrency=5), 1)
+        claims = []
+
+        def answer_late(request):
+            time.sleep(0.5)
+            make_job(job.connection)
+            claims.extend(polling.claim_due())
+            database.close()
+            return 200, {}, json.dumps(running(job))
+
+        zoho.does(job, answer_late)
+        poll_due()
+
+        assert claims == []
+
+    def test_what_failed_last_time_is_asked_about_last(self, zoho):
+        org = make_proven(max_concurrency=1)
+        zoho.gives_tokens()
+        failed, *others = jobs_of(org, 4, zoho)
+        BulkWriteJob.objects.filter(pk=failed.pk).update(poll_error={"code": None, "message": "x"})
+        poll_due()
+
+        asked = [
+            request.url.rpartition("/")[2] for request in zoho.asked(details_url(failed)[:-18])
+        ]
+        assert asked == [job.zoho_job_id for job in (*others, failed)]
+
     def test_a_batch_that_has_lost_its_jobs_asks_no_more(self, zoho):
         org = make_proven(max_concurrency=1)
         zoho.gives_tokens()
