@@ -289,17 +289,6 @@ class TestSavingAConnection:
 
 
 class TestTestingAConnection:
-    def test_that_works_brings_a_blocked_one_back(self, zoho):
-        now = timezone.now()
-        org = make_connection(blocked_at=now, resume_at=now, last_error={"code": "x"})
-        zoho.gives_tokens()
-
-        assert connecting.test(org).ok
-        org.refresh_from_db()
-        assert (org.blocked_at, org.last_error) == (None, None)
-        # A token says nothing about the calls that Zoho asked to put off.
-        assert org.resume_at == now
-
     def test_that_needs_a_person_blocks_it_and_says_what_to_do(self, zoho):
         org = make_connection()
         zoho.mock.post(TOKEN_URL, json={"error": "invalid_client_secret"})
