@@ -14,12 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 import requests
 from django.conf import settings as django_settings
 from django.db.models import F
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from config.beat import MOST_WAITING
 from config.supervisor import parts
 from jobs.models import BulkWriteJob, Connection, Heartbeat
 from jobs.sandbox.samples import SAMPLE_CONNECTION
@@ -164,6 +166,29 @@ class TestRealParts:
 
         assert banners(alice) == {"beat"}
         assert "beat" in fails(alice)
+
+
+def waiting(url: str) -> int:
+    with redis.Redis.from_url(url) as client:
+        return int(client.llen("celery"))
+
+
+@pytest.mark.worker
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_without_a_worker_the_queue_stops_growing_and_beat_is_known_to_live(
+    background, embedded_broker
+):
+    background.start_beat()
+    background.wait_until(lambda: waiting(embedded_broker) >= MOST_WAITING)
+    full_at = timezone.now()
+
+    background.wait_until(lambda: part_seen_since(Heartbeat.BEAT, full_at + timedelta(seconds=6)))
+    assert waiting(embedded_broker) == MOST_WAITING
+
+    background.start_worker(2)
+    background.wait_until(lambda: part_seen_since(Heartbeat.WORKER, full_at))
+    background.wait_until(lambda: waiting(embedded_broker) < 3)
 
 
 class OwnBroker:

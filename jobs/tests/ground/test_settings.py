@@ -62,6 +62,23 @@ def test_a_retention_that_is_no_number_of_days_stops_the_start(tmp_path, days):
     assert "RESULT_RETENTION_DAYS" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPERATORS", "somebody"),
+        ("OPERATORS", "a@example.com, b"),
+        ("HEARTBEAT_URL", "http://hc.example.com/ping"),
+        ("HEARTBEAT_URL", "https://"),
+        ("HEARTBEAT_URL", "ftp://127.0.0.1/"),
+    ],
+)
+def test_who_is_told_of_blindness_and_how_has_to_make_sense(tmp_path, name, value):
+    result = load_settings(tmp_path, **SECRETS, **{name: value})
+
+    assert result.returncode != 0
+    assert f"ImproperlyConfigured: {name} must" in result.stderr
+
+
 def test_a_mail_scheme_nobody_knows_stops_the_start(tmp_path):
     result = load_settings(tmp_path, **SECRETS, EMAIL_URL="pigeon://coop")
 

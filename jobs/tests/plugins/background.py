@@ -73,6 +73,9 @@ class Background:
     def start(self, workers: int = 2, **env: str) -> None:
         """Start the worker with so many processes, and beat. Returns before they are ready."""
         self.start_worker(workers, **env)
+        self.start_beat(**env)
+
+    def start_beat(self, **env: str) -> None:
         schedule = self.log.with_name("beat-schedule")
         self.start_part("beat", [*parts.beat().argv, "--schedule", str(schedule)], **env)
 

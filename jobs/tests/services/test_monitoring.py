@@ -348,8 +348,9 @@ class TestAge:
 
     def test_the_stale_connection_is_not_hidden_by_one_that_is_answered(self, connection):
         long_ago = timezone.now() - timedelta(hours=2)
-        silent = make_connection(name="silent", last_answer_at=long_ago)
-        make_job(silent, next_poll_at=long_ago)
+        for name, answered_at in (("silent", long_ago), ("late", timezone.now() - 3 * MINUTE)):
+            other = make_connection(name=name, last_answer_at=answered_at)
+            make_job(other, next_poll_at=timezone.now() - 3 * MINUTE)
 
         assert self.age().state == AgeState.STALE
         assert self.age().answered_at == long_ago
