@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -81,10 +81,7 @@ def read(file: Path) -> Memory:
     try:
         stored = json.loads(file.read_text())
         return Memory(
-            wrong={
-                key: Remembered(*(_moment(each.get(name)) for name in _MOMENTS))
-                for key, each in stored["wrong"].items()
-            },
+            wrong={key: _remembered(each) for key, each in stored["wrong"].items()},
             operators=[str(address) for address in stored["operators"]],
             told_of_trouble=bool(stored["told_of_trouble"]),
         )
@@ -95,11 +92,13 @@ def read(file: Path) -> Memory:
         return Memory()
 
 
-_MOMENTS = ("seen_at", "last_seen_at", "told_at")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _remembered(stored: dict[str, str | None]) -> Remembered:
+    told_at = stored["told_at"]
+    return Remembered(
+        seen_at=datetime.fromisoformat(stored["seen_at"] or ""),
+        last_seen_at=datetime.fromisoformat(stored["last_seen_at"] or ""),
+        told_at=None if told_at is None else datetime.fromisoformat(told_at),
+    )
 
 
 def write(file: Path, memory: Memory) -> None:
@@ -107,10 +106,7 @@ def write(file: Path, memory: Memory) -> None:
     stored = {
         "told_of_trouble": memory.told_of_trouble,
         "operators": memory.operators,
-        "wrong": {
-            key: {name: getattr(known, name) for name in _MOMENTS}
-            for key, known in memory.wrong.items()
-        },
+        "wrong": {key: asdict(known) for key, known in memory.wrong.items()},
     }
     new = file.with_suffix(".new")
     try:
