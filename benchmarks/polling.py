@@ -79,7 +79,8 @@ def track(url: str, ids: list[str]) -> None:
 
     django.setup()
     from jobs.models import Connection
-    from jobs.services import connecting, tracking
+    from jobs.services.connections import connecting
+    from jobs.services.registering import tracking
 
     samples = requests.get(f"{url}/__sandbox__/samples", timeout=10).json()["connection"]
     connection = Connection(

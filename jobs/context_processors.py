@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from jobs.services import monitoring
-from jobs.services.monitoring import Health
+from jobs.services.health import monitoring
+from jobs.services.health.monitoring import Health
 
 
 def product(request: HttpRequest) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services import alerting, callbacks, id_checks, leases, polling
+from jobs.services import alerting
 from jobs.services.limits import tidying
+from jobs.services.observing import leases, polling
+from jobs.services.registering import callbacks, id_checks
 from jobs.services.results import fetching, retention
 
 # A batch whose lease ended while it waited in the queue finds its jobs taken by another.

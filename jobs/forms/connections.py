@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from jobs.models import Connection, UndecryptableError, split_addresses
-from jobs.services import connecting
+from jobs.services.connections import connecting
+from jobs.services.connections.signing_in import Client
 from jobs.services.limits import credits
-from jobs.services.signing_in import Client
 from jobs.zoho.regions import DATA_CENTERS
 
 SECRETS = ("client_secret", "grant_code", "refresh_token")

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from jobs.models import BulkWriteJob, Connection, Outcome, split_addresses
-from jobs.services import job_ids, tracking
+from jobs.services.registering import job_ids, tracking
 
 OPERATIONS = ("insert", "update", "upsert")
 MOST_RECIPIENTS = 50

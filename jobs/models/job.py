@@ -168,8 +168,8 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
 class BulkWriteJob(CountsMixin):
     """A Zoho bulk write job, known by Zoho's id within a connection.
 
-    The state fields are written under the job's lease by `services.recording` alone, those of
-    the verdict (outcome, counts, attention) by `services.judging`.
+    The state fields are written under the job's lease by `services.observing.recording` alone,
+    those of the verdict (outcome, counts, attention) by `services.judging`.
 
     Poll states:  active -> done     Zoho has ended it and nothing is missing
                   active -> blocked  Zoho refuses for good; `poll_error` says why
@@ -271,7 +271,7 @@ class BulkWriteJob(CountsMixin):
                 condition=Q(poll_state="active"),
                 name="job_due",
             ),
-            # services.polling.claim_due(), which counts the batches under way
+            # services.observing.polling.claim_due(), which counts the batches under way
             models.Index(
                 fields=["connection", "lease_until"],
                 condition=Q(lease_until__isnull=False),

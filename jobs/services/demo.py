@@ -4,8 +4,9 @@ import requests
 from django.contrib.auth.models import User
 
 from jobs.models import Connection
-from jobs.services import connecting, tracking
-from jobs.services.tracking import Entry, Verdict
+from jobs.services.connections import connecting
+from jobs.services.registering import tracking
+from jobs.services.registering.tracking import Entry, Verdict
 
 SAMPLE_CONNECTION = "sample-org"
 SAMPLE_RECIPIENT = "crm-admin@sample.example"

@@ -8,8 +8,8 @@ from django.db.models import Sum
 
 from jobs.models import BulkWriteJob, Result, SkipReason
 from jobs.models.job import CountsMixin
+from jobs.services.observing.polling import effective_poll_state
 from jobs.services.outcomes import Counts
-from jobs.services.polling import effective_poll_state
 from jobs.services.wording import counts_of
 
 

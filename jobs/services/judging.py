@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent, Outcome, Result
 from jobs.services import alerting, outcomes
-from jobs.services.batch import Batch
 from jobs.services.bulk import update_rows
+from jobs.services.observing.batch import Batch
 from jobs.services.outcomes import Counts, ResourceState
 
 HAS_ROWS = (Result.State.ARCHIVED, Result.State.DELETED)

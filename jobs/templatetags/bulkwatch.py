@@ -18,7 +18,7 @@ from jobs import charts
 from jobs.models import Alert, BulkWriteJob, Outcome, Resource, Result
 from jobs.models.job import CountsMixin
 from jobs.services import outcomes, wording
-from jobs.services.connection_states import ConnectionState, Key
+from jobs.services.connections.connection_states import ConnectionState, Key
 from jobs.services.outcomes import Counts
 from jobs.services.reimport.report import Report
 

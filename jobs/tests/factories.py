@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import leases
-from jobs.services.batch import Batch
-from jobs.services.recording import record
+from jobs.services.observing import leases
+from jobs.services.observing.batch import Batch
+from jobs.services.observing.recording import record
 from jobs.services.results import analysis, fetching
 from jobs.zoho.client import Answer
 from jobs.zoho.errors import ZohoError

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from jobs.forms.callbacks import RegistersForm
 from jobs.models import BulkWriteJob, Connection, UndecryptableError
-from jobs.services import callbacks
+from jobs.services.registering import callbacks
 from jobs.views.access import staff_required
 
 

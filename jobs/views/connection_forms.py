@@ -26,9 +26,9 @@ from jobs.forms.connections import (
     SignInForm,
 )
 from jobs.models import Connection, SignIn, UndecryptableError
-from jobs.services import connecting, signing_in
-from jobs.services.access import CustomHostsForbiddenError, region_of
-from jobs.services.connecting import TestResult
+from jobs.services.connections import connecting, signing_in
+from jobs.services.connections.access import CustomHostsForbiddenError, region_of
+from jobs.services.connections.connecting import TestResult
 from jobs.views.access import staff_required
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho import consent

@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from jobs import charts
 from jobs.models import BulkWriteJob, Connection
 from jobs.models.job import BulkWriteJobQuerySet
-from jobs.services.connection_states import ConnectionState, state_of
+from jobs.services.connections.connection_states import ConnectionState, state_of
 from jobs.services.limits import credits, forecast
 from jobs.services.limits.credits import Credits
 from jobs.views.requests import HtmxHttpRequest

@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobs.context_processors import health_of
-from jobs.services import readiness
+from jobs.services.health import readiness
 from jobs.views.requests import HtmxHttpRequest
 
 

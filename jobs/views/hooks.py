@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.services import callbacks
+from jobs.services.registering import callbacks
 
 
 @csrf_exempt

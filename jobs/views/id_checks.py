@@ -12,8 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, CheckedId, IdCheck
-from jobs.services import id_checks
 from jobs.services.limits.credits import credits_of
+from jobs.services.registering import id_checks
 from jobs.views.requests import HtmxHttpRequest
 from jobs.views.track import report_of, wake_checkers
 

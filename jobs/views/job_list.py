@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs.forms.jobs import OPERATIONS, SORTS, JobFilterForm
 from jobs.models import BulkWriteJob, Connection, Outcome
-from jobs.services import polling, waiting
+from jobs.services.observing import polling, waiting
 from jobs.views.requests import HtmxHttpRequest
 
 PAGE_SIZE = 50

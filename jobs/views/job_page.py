@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
-from jobs.services import job_story, polling, waiting
+from jobs.services import job_story
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
+from jobs.services.observing import polling, waiting
 from jobs.services.results import retention
 from jobs.views import reimport
 from jobs.views.requests import HtmxHttpRequest

@@ -13,7 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from jobs.forms.rows import RowFilterForm
 from jobs.models import BulkWriteJob, Connection, Result, ResultFile
 from jobs.services import reasons
-from jobs.services.access import region_of
+from jobs.services.connections.access import region_of
 from jobs.services.results.analysis import LEFT_OUT
 from jobs.services.results.reading import (
     CHARACTERS_SHOWN,

@@ -13,9 +13,10 @@ from kombu.exceptions import OperationalError
 from jobs import tasks
 from jobs.forms.jobs import TrackForm
 from jobs.models import BulkWriteJob, Connection
-from jobs.services import broker, id_checks, tracking
-from jobs.services.job_ids import Entry, Verdict
+from jobs.services.health import broker
 from jobs.services.limits.credits import Credits, credits_of
+from jobs.services.registering import id_checks, tracking
+from jobs.services.registering.job_ids import Entry, Verdict
 from jobs.views.requests import HtmxHttpRequest
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection
-from jobs.services import connecting, signing_in
+from jobs.services.connections import connecting, signing_in
 from jobs.zoho.errors import ZohoError
 
 SECRETS = {

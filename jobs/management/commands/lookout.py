@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.services import broker, lookout, monitoring
-from jobs.services.findings import Finding
+from jobs.services.health import broker, lookout, monitoring
+from jobs.services.health.findings import Finding
 
 
 class Command(BaseCommand):

@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection, get_job
 from jobs.models import BulkWriteJob, Connection, Result
-from jobs.services import alerting, polling, waiting
+from jobs.services import alerting
 from jobs.services.job_json import as_json
+from jobs.services.observing import polling, waiting
 from jobs.services.results import fetching
 
 

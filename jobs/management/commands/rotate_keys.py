@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.services import key_rotation
+from jobs.services.connections import key_rotation
 
 
 class Command(BaseCommand):

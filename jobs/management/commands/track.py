@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection
 from jobs.models import BulkWriteJob, CheckedId, Connection
-from jobs.services import id_asking, job_ids, tracking
-from jobs.services.id_asking import CannotAskError, Finding
-from jobs.services.job_ids import Entry, Verdict
 from jobs.services.limits.slots import NoSlotError
-from jobs.services.waiting import moment
+from jobs.services.observing.waiting import moment
+from jobs.services.registering import id_asking, job_ids, tracking
+from jobs.services.registering.id_asking import CannotAskError, Finding
+from jobs.services.registering.job_ids import Entry, Verdict
 
 WORDS = {
     Verdict.TRACKED: "registered",

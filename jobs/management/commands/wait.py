@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.management.commands._jobs import get_job
 from jobs.models import BulkWriteJob, Outcome
-from jobs.services import polling
+from jobs.services.observing import polling
 from jobs.services.outcomes import BAD_OUTCOMES
 from jobs.services.wording import percent, verdict_sentence
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from jobs.models import Connection, CreditUse
 from jobs.services.limits.credits import DAY_SECONDS, Credits, demand_of
-from jobs.services.schedule import MIN_SECONDS, QUIET_SHARE
+from jobs.services.observing.schedule import MIN_SECONDS, QUIET_SHARE
 
 HOUR = timedelta(hours=1)
 # The pace is that of the last whole hours and the one that has begun.

@@ -26,13 +26,14 @@ from jobs.models import (
     SkipReason,
     UndecryptableError,
 )
-from jobs.services import alerting, schedule, waiting
-from jobs.services.access import CustomHostsForbiddenError, open_client
+from jobs.services import alerting
+from jobs.services.connections.access import CustomHostsForbiddenError, open_client
 from jobs.services.judging import judge_again
 from jobs.services.limits import credits, slots
+from jobs.services.observing import schedule, waiting
+from jobs.services.observing.standing import error_as_json, hold_back_for_credits, pause_for
 from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
-from jobs.services.standing import error_as_json, hold_back_for_credits, pause_for
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
     ResultGoneError,

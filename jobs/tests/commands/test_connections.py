@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from jobs.models import Connection, EncryptedTextField, SharedToken, SignIn
-from jobs.services import access
+from jobs.services.connections import access
 from jobs.tests.commands.running import run
 from jobs.tests.factories import STAND_IN, make_connection, make_user
 from jobs.tests.stand_in import TOKEN_URL

@@ -26,7 +26,9 @@ from config.supervisor import parts
 from jobs.models import BulkWriteJob, Connection, Heartbeat
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import broker, connecting, tracking
+from jobs.services.connections import connecting
+from jobs.services.health import broker
+from jobs.services.registering import tracking
 from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
 

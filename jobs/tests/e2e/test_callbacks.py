@@ -12,7 +12,8 @@ from jobs.models import BulkWriteJob, Connection, JobEvent, Result
 from jobs.sandbox.imports import Manner
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import callbacks, connecting, tracking
+from jobs.services.connections import connecting
+from jobs.services.registering import callbacks, tracking
 from jobs.tests.e2e.test_worker import tick_until
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]

@@ -18,7 +18,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from jobs.models import BulkWriteJob, Connection, SkipReason
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, polling, tracking
+from jobs.services.connections import connecting
+from jobs.services.observing import polling
+from jobs.services.registering import tracking
 from jobs.services.results import fetching
 from jobs.tests.factories import make_user
 from jobs.tests.sandbox.conftest import Client, MovableClock

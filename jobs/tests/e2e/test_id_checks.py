@@ -9,8 +9,9 @@ from django.utils import timezone
 from jobs.models import BulkWriteJob, Connection, IdCheck
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, id_checks, job_ids
+from jobs.services.connections import connecting
 from jobs.services.limits.credits import credits_of
+from jobs.services.registering import id_checks, job_ids
 from jobs.tests.factories import make_user
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]

@@ -11,7 +11,8 @@ from jobs import tasks
 from jobs.models import Alert, BulkWriteJob, Connection, Result
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, tracking
+from jobs.services.connections import connecting
+from jobs.services.registering import tracking
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 

@@ -8,7 +8,8 @@ import pytest
 from jobs.models import Connection
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, tracking
+from jobs.services.connections import connecting
+from jobs.services.registering import tracking
 
 
 @pytest.fixture

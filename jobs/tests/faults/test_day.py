@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection
 from jobs.sandbox.server import Sandbox
-from jobs.services import polling
 from jobs.services.limits.credits import credits_of
+from jobs.services.observing import polling
 from jobs.tests.faults.conftest import track
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]

@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from jobs import tasks
 from jobs.models import Alert, BulkWriteJob, Connection, Result, SharedToken
-from jobs.services import access
+from jobs.services.connections import access
 from jobs.tests.faults.conftest import track
 from jobs.zoho.errors import ZohoError
 

@@ -16,8 +16,9 @@ from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import Connection, SharedToken, UndecryptableError
-from jobs.services import access, connecting, polling
-from jobs.services.access import CustomHostsForbiddenError, DatabaseTokenStore
+from jobs.services.connections import access, connecting
+from jobs.services.connections.access import CustomHostsForbiddenError, DatabaseTokenStore
+from jobs.services.observing import polling
 from jobs.tests.factories import body, make_connection, make_job, resource
 from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
 

@@ -12,9 +12,9 @@ from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse
-from jobs.services import asking, leases, polling, standing
-from jobs.services.asking import Polled
 from jobs.services.limits import credits, slots
+from jobs.services.observing import asking, leases, polling, standing
+from jobs.services.observing.asking import Polled
 from jobs.tests.factories import body, make_job, make_proven, resource
 from jobs.tests.stand_in import TOKEN_URL, StandIn, details_url, error_body
 

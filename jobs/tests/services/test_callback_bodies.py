@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.services.callback_bodies import MOST_IDS, job_ids
+from jobs.services.registering.callback_bodies import MOST_IDS, job_ids
 
 ID = "111111000000541958"
 DETAILS = {

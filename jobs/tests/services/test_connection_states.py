@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import Connection
-from jobs.services.connection_states import Key, state_of
+from jobs.services.connections.connection_states import Key, state_of
 from jobs.services.limits.credits import Credits
 
 NOW = timezone.now()

@@ -8,7 +8,7 @@ from jobs.models import CreditUse
 from jobs.services.limits import forecast
 from jobs.services.limits.credits import Credits
 from jobs.services.limits.forecast import Shortage
-from jobs.services.schedule import seconds_to_next_poll
+from jobs.services.observing.schedule import seconds_to_next_poll
 from jobs.tests.factories import make_connection
 
 NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)

@@ -9,8 +9,8 @@ import time_machine
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CallSlot, CheckedId, Connection, CreditUse, IdCheck
-from jobs.services import id_checks, job_ids
 from jobs.services.limits import credits, slots
+from jobs.services.registering import id_checks, job_ids
 from jobs.tests.factories import STAND_IN, make_connection, make_job, make_user, resource
 from jobs.tests.stand_in import TOKEN_URL, error_body
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.services import job_ids
-from jobs.services.job_ids import Verdict
+from jobs.services.registering import job_ids
+from jobs.services.registering.job_ids import Verdict
 from jobs.tests import seed
 
 ONE, TWO, THREE = "111111000000541958", "111111000000541962", "111111000000541970"

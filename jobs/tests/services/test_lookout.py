@@ -16,8 +16,8 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from jobs.models import Connection, Heartbeat
-from jobs.services import lookout
-from jobs.services.lookout import Lookout
+from jobs.services.health import lookout
+from jobs.services.health.lookout import Lookout
 from jobs.tests.factories import make_connection, make_job, make_user
 
 # Its questions come from a thread, which sees only what was committed.

@@ -13,8 +13,9 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from jobs.models import Alert, Connection, Heartbeat
-from jobs.services import alerting, monitoring
-from jobs.services.monitoring import AgeState
+from jobs.services import alerting
+from jobs.services.health import monitoring
+from jobs.services.health.monitoring import AgeState
 from jobs.tests.factories import make_connection, make_job
 
 LOST = Heartbeat.MAX_AGE + timedelta(seconds=1)

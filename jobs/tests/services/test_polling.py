@@ -11,8 +11,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection
-from jobs.services import leases, polling
-from jobs.services.recording import record
+from jobs.services.observing import leases, polling
+from jobs.services.observing.recording import record
 from jobs.tests.factories import (
     answer,
     body,

@@ -7,7 +7,7 @@ import pytest
 import responses
 
 from jobs.models import BulkWriteJob
-from jobs.services import polling
+from jobs.services.observing import polling
 from jobs.tests import seed
 from jobs.tests.factories import make_job
 from jobs.tests.stand_in import details_url

@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, FieldMapping, JobEvent, Outcome, Result
-from jobs.services import polling, schedule
-from jobs.services.recording import record
+from jobs.services.observing import polling, schedule
+from jobs.services.observing.recording import record
 from jobs.tests.factories import (
     answer,
     body,

@@ -7,8 +7,8 @@ import time_machine
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, JobEvent, Outcome
-from jobs.services import leases, polling
-from jobs.services.recording import record
+from jobs.services.observing import leases, polling
+from jobs.services.observing.recording import record
 from jobs.tests.factories import (
     answer,
     body,

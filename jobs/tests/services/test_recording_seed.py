@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, FieldMapping, JobEvent, Outcome, Resource, Snapshot
-from jobs.services import polling
-from jobs.services.recording import record
+from jobs.services.observing import polling
+from jobs.services.observing.recording import record
 from jobs.tests import seed
 from jobs.tests.factories import answer, body, make_job, make_proven, observe, resource
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse, JobEvent, Result
-from jobs.services import polling
 from jobs.services.limits import credits, slots
+from jobs.services.observing import polling
 from jobs.services.results import fetching
 from jobs.tests.factories import body, completed, make_job, observe
 from jobs.tests.factories import resource as part

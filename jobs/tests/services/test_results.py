@@ -13,7 +13,8 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Resource, Result, ResultFile, SkipReason
-from jobs.services import alerting, job_story, polling
+from jobs.services import alerting, job_story
+from jobs.services.observing import polling
 from jobs.services.reasons import describe
 from jobs.services.results import analysis, fetching, tables
 from jobs.services.results.reading import RowFilter

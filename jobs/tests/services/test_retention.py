@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import BulkWriteJob, JobEvent, OriginalFile, Outcome, Result, SkipReason
-from jobs.services import polling
 from jobs.services.job_json import as_json
+from jobs.services.observing import polling
 from jobs.services.results import fetching, retention
 from jobs.tests.factories import (
     body,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.services import schedule
+from jobs.services.observing import schedule
 
 seconds = st.floats(-1e9, 1e12)
 # The shares are jittered by a tenth to either side.

@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent
-from jobs.services import leases, polling, waiting
+from jobs.services.observing import leases, polling, waiting
 from jobs.tests.factories import body, make_job, make_proven, observe, observe_together, resource
 from jobs.zoho.errors import (
     MalformedAnswerError,

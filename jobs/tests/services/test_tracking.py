@@ -8,8 +8,8 @@ from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent
-from jobs.services import tracking
-from jobs.services.tracking import Verdict
+from jobs.services.registering import tracking
+from jobs.services.registering.tracking import Verdict
 from jobs.tests.factories import make_connection, make_job
 
 ONE, TWO = "111111000000541958", "111111000000541962"

@@ -9,7 +9,10 @@ from jobs.models import BulkWriteJob, Connection, Result
 from jobs.sandbox.oauth import SAMPLE_CONNECTION
 from jobs.sandbox.samples import sample_jobs
 from jobs.sandbox.server import Sandbox
-from jobs.services import connecting, job_json, polling, tracking
+from jobs.services import job_json
+from jobs.services.connections import connecting
+from jobs.services.observing import polling
+from jobs.services.registering import tracking
 from jobs.services.results import fetching
 
 pytestmark = pytest.mark.django_db

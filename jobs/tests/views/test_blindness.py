@@ -9,7 +9,7 @@ from django.db.utils import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs.models import Connection, Heartbeat
-from jobs.services import broker
+from jobs.services.health import broker
 from jobs.tests.factories import make_connection, make_job, make_user
 
 HTMX = {"HX-Request": "true"}

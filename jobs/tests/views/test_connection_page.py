@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, CreditUse
-from jobs.services import callbacks
+from jobs.services.registering import callbacks
 from jobs.tests.factories import make_connection, make_job, make_user
 
 HTMX = {"HX-Request": "true"}

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import BulkWriteJob, Connection, JobEvent
-from jobs.services import callbacks, polling
-from jobs.services.recording import record
+from jobs.services.observing import polling
+from jobs.services.observing.recording import record
+from jobs.services.registering import callbacks
 from jobs.tests.factories import (
     answer,
     body,

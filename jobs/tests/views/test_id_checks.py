@@ -4,8 +4,8 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CheckedId, Connection, IdCheck
-from jobs.services import id_checks, job_ids
 from jobs.services.limits import credits
+from jobs.services.registering import id_checks, job_ids
 from jobs.tests.factories import make_connection, make_job, make_user
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from django.utils import timezone
 from jobs.models import Connection, SignIn
 from jobs.sandbox.oauth import GRANT_CODE, SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services import access
+from jobs.services.connections import access
 from jobs.tests.factories import make_connection, make_job
 
 CLIENT = {name: SAMPLE_CONNECTION[name] for name in ("client_id", "client_secret")}

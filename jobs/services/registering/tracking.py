@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent
-from jobs.services.job_ids import Entry, TooManyIdsError, Verdict, read_ids
+from jobs.services.registering.job_ids import Entry, TooManyIdsError, Verdict, read_ids
 
 __all__ = ["Entry", "TooManyIdsError", "Verdict", "read_ids", "read_tags", "track"]
 

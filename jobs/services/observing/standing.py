@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.models import Alert, Connection
-from jobs.services import schedule, wording
-from jobs.services.batch import Batch
+from jobs.services import wording
 from jobs.services.limits import credits
+from jobs.services.observing import schedule
+from jobs.services.observing.batch import Batch
 from jobs.zoho.errors import (
     TokensThrottledError,
     ZohoError,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection, SignIn
-from jobs.services.access import open_tokens, proxies, region_of
+from jobs.services.connections.access import open_tokens, proxies, region_of
 from jobs.zoho import consent
 from jobs.zoho.errors import ZohoSignInError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
-from jobs.services import schedule, wording
-from jobs.services.batch import Batch
-from jobs.services.standing import Concern, error_as_json, needs_person
+from jobs.services import wording
+from jobs.services.observing import schedule
+from jobs.services.observing.batch import Batch
+from jobs.services.observing.standing import Concern, error_as_json, needs_person
 from jobs.zoho.client import Answer
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoSignInError, ZohoThrottledError
 

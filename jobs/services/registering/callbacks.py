@@ -25,8 +25,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
-from jobs.services import callback_bodies, tracking
-from jobs.services.access import CustomHostsForbiddenError, region_of
+from jobs.services.connections.access import CustomHostsForbiddenError, region_of
+from jobs.services.registering import callback_bodies, tracking
 
 logger = logging.getLogger(__name__)
 

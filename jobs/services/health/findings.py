@@ -12,7 +12,7 @@ from enum import StrEnum
 from django.conf import settings
 
 from jobs.models import Alert, Connection, Heartbeat
-from jobs.services import broker
+from jobs.services.health import broker
 
 # A due job that nobody has asked about for this long means that polling does not keep up.
 LATE_AFTER = timedelta(minutes=2)

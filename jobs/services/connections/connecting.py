@@ -11,16 +11,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
 from jobs.models.fields import Sealed
-from jobs.services import standing
-from jobs.services.access import (
+from jobs.services.connections.access import (
     CustomHostsForbiddenError,
     open_client,
     open_tokens,
     region_of,
 )
-from jobs.services.batch import Batch
 from jobs.services.limits import credits, slots
-from jobs.services.standing import Concern
+from jobs.services.observing import standing
+from jobs.services.observing.batch import Batch
+from jobs.services.observing.standing import Concern
 from jobs.zoho.client import BulkWriteClient
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (

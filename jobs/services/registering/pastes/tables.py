@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.services.pastes import lines
-from jobs.services.pastes.answers import ID_NAMES
-from jobs.services.pastes.pieces import (
+from jobs.services.registering.pastes import lines
+from jobs.services.registering.pastes.answers import ID_NAMES
+from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     NO_ID,
     Piece,

@@ -7,8 +7,8 @@ Details", and their Bulk Read namesakes, which people take for them.
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.services.pastes.loose_json import Reader
-from jobs.services.pastes.pieces import (
+from jobs.services.registering.pastes.loose_json import Reader
+from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     FILE_ID,
     RECORD_ID,

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection
-from jobs.services.connection_states import STRETCH_SHOWN_FROM, state_of
+from jobs.services.connections.connection_states import STRETCH_SHOWN_FROM, state_of
 from jobs.services.limits.credits import credits_of
 
 # What a person may try before its time: only Zoho's own word and the budget forbid that.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from jobs.models import Connection
 from jobs.services import wording
-from jobs.services.findings import SILENT_AFTER as UNANSWERED_IS_BAD_AFTER
+from jobs.services.health.findings import SILENT_AFTER as UNANSWERED_IS_BAD_AFTER
 from jobs.services.limits.credits import Credits
 from jobs.services.limits.forecast import Shortage, shortage_of
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from jobs.models import Connection, UndecryptableError
-from jobs.services import failures, leases, waiting
-from jobs.services.access import CustomHostsForbiddenError, open_client, open_tokens
+from jobs.services.connections.access import CustomHostsForbiddenError, open_client, open_tokens
 from jobs.services.limits import credits, slots
-from jobs.services.recording import record
-from jobs.services.standing import hold_back_for_credits
+from jobs.services.observing import failures, leases, waiting
+from jobs.services.observing.recording import record
+from jobs.services.observing.standing import hold_back_for_credits
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoSignInError, ZohoThrottledError
 

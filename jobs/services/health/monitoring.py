@@ -14,8 +14,8 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Heartbeat
-from jobs.services import findings
-from jobs.services.findings import Finding, Watch
+from jobs.services.health import findings
+from jobs.services.health.findings import Finding, Watch
 
 PARTS = (
     "database",

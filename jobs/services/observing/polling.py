@@ -10,11 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
-from jobs.services import asking, leases, waiting
-from jobs.services.asking import Polled
-from jobs.services.leases import Claim
 from jobs.services.limits import credits
 from jobs.services.limits.slots import NoSlotError
+from jobs.services.observing import asking, leases, waiting
+from jobs.services.observing.asking import Polled
+from jobs.services.observing.leases import Claim
 
 MAX_BATCH = 500
 # A batch asks for no further job after this: long enough for most, short enough that a connection

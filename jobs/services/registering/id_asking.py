@@ -13,10 +13,10 @@ from typing import Any
 from django.utils import timezone
 
 from jobs.models import CheckedId, Connection, UndecryptableError
-from jobs.services import failures, standing, waiting
-from jobs.services.access import CustomHostsForbiddenError, open_client
+from jobs.services.connections.access import CustomHostsForbiddenError, open_client
 from jobs.services.limits import credits, slots
-from jobs.services.standing import error_as_json
+from jobs.services.observing import failures, standing, waiting
+from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
 from jobs.zoho.payloads import JobDetails

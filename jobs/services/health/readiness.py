@@ -1,6 +1,6 @@
 """Whether this installation can do its work: what monitors ask."""
 
-from jobs.services import broker, monitoring
+from jobs.services.health import broker, monitoring
 
 
 def check() -> dict[str, bool]:

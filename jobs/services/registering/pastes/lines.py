@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from jobs.services.pastes.answers import ID_NAMES, JOB_NAMES
-from jobs.services.pastes.pieces import (
+from jobs.services.registering.pastes.answers import ID_NAMES, JOB_NAMES
+from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     FILE_ID,
     ROUNDED,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from jobs.services.job_ids import ids_in_json
+from jobs.services.registering.job_ids import ids_in_json
 
 # Zoho calls about one job at a time.
 MOST_IDS = 10

@@ -17,12 +17,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CheckedId, Connection, IdCheck
-from jobs.services import id_asking, tracking
 from jobs.services.bulk import update_rows
-from jobs.services.id_asking import CannotAskError
-from jobs.services.job_ids import Entry, Paste, Verdict
 from jobs.services.limits import credits
 from jobs.services.limits.slots import NoSlotError
+from jobs.services.registering import id_asking, tracking
+from jobs.services.registering.id_asking import CannotAskError
+from jobs.services.registering.job_ids import Entry, Paste, Verdict
 from jobs.zoho.client import Answer
 
 logger = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from jobs.models import Connection, Heartbeat
-from jobs.services import broker, dead_mans_switch, lookout_memory, monitoring
-from jobs.services.findings import Finding
-from jobs.services.monitoring import Health
+from jobs.services.health import broker, dead_mans_switch, lookout_memory, monitoring
+from jobs.services.health.findings import Finding
+from jobs.services.health.monitoring import Health
 
 logger = logging.getLogger(__name__)
 

@@ -19,18 +19,11 @@ from jobs.models import (
     Result,
     Snapshot,
 )
-from jobs.services import (
-    failures,
-    judging,
-    leases,
-    outcomes,
-    schedule,
-    standing,
-    wording,
-)
-from jobs.services.batch import Batch
+from jobs.services import judging, outcomes, wording
+from jobs.services.observing import failures, leases, schedule, standing
+from jobs.services.observing.batch import Batch
+from jobs.services.observing.standing import Concern
 from jobs.services.outcomes import Counts, ResourceState
-from jobs.services.standing import Concern
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
 from jobs.zoho.payloads import JobDetails

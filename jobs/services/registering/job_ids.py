@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jobs.models import BulkWriteJob
-from jobs.services.pastes import lines, tables
-from jobs.services.pastes.answers import ids_in_json, pieces_in
-from jobs.services.pastes.loose_json import Reader
-from jobs.services.pastes.pieces import BULK_READ, NO_ID, Piece, Verdict
+from jobs.services.registering.pastes import lines, tables
+from jobs.services.registering.pastes.answers import ids_in_json, pieces_in
+from jobs.services.registering.pastes.loose_json import Reader
+from jobs.services.registering.pastes.pieces import BULK_READ, NO_ID, Piece, Verdict
 from jobs.zoho.errors import clean_text, redact
 
 __all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read", "read_ids"]

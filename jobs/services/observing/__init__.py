@@ -1,0 +1,1 @@
+"""Asking Zoho about jobs: which are due, who asks, what the answers change, when to ask again."""

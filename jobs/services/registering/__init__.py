@@ -1,0 +1,1 @@
+"""How job ids get here: pastes, checks with Zoho before saving, callbacks."""
