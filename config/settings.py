@@ -217,7 +217,7 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bulkwatch <bulkwatch@localho
 
 # --- The lookout ------------------------------------------------------------------------------
 
-# Who is told when Bulkwatch itself does not work; services/health/lookout.py says who, if nobody is.
+# Who is told when Bulkwatch itself does not work; else services/health/lookout.py says who.
 OPERATORS = [
     address.strip()
     for address in env.str("OPERATORS", "").replace(";", ",").split(",")
