@@ -95,10 +95,17 @@ def read(file: Path) -> Memory:
 def _remembered(stored: dict[str, str | None]) -> Remembered:
     told_at = stored["told_at"]
     return Remembered(
-        seen_at=datetime.fromisoformat(stored["seen_at"] or ""),
-        last_seen_at=datetime.fromisoformat(stored["last_seen_at"] or ""),
-        told_at=None if told_at is None else datetime.fromisoformat(told_at),
+        seen_at=_moment(stored["seen_at"]),
+        last_seen_at=_moment(stored["last_seen_at"]),
+        told_at=None if told_at is None else _moment(told_at),
     )
+
+
+def _moment(text: str | None) -> datetime:
+    moment = datetime.fromisoformat(text or "")
+    if moment.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    return moment
 
 
 def write(file: Path, memory: Memory) -> None:

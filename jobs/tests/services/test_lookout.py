@@ -305,6 +305,15 @@ def test_a_mail_server_that_is_down_is_tried_until_it_takes_the_mail(watched, se
     assert subjects() == [WORKER_DEAD]
 
 
+NAIVE = json.dumps(
+    {
+        "wrong": {"worker": dict.fromkeys(["seen_at", "last_seen_at", "told_at"], "2026-11-25")},
+        "operators": [],
+        "told_of_trouble": True,
+    }
+)
+
+
 class TestMemory:
     def test_it_is_private_and_holds_no_secret(self, watched, settings):
         make_connection(blocked_at=timezone.now())
@@ -317,7 +326,8 @@ class TestMemory:
         assert "worker" in json.loads(file.read_text())["wrong"]
 
     @pytest.mark.parametrize(
-        "damage", ["", "{", "[]", '{"wrong": {"worker": 1}}', '{"wrong": null}']
+        "damage",
+        ["", "{", "[]", '{"wrong": {"worker": 1}}', '{"wrong": null}', NAIVE],
     )
     def test_a_damaged_file_is_begun_anew(self, watched, settings, damage):
         (settings.DATA_DIR / "run" / "lookout.json").write_text(damage)
