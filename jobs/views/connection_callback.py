@@ -4,7 +4,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
@@ -53,7 +52,7 @@ def connection_callback(request: HttpRequest, pk: int) -> HttpResponse:
         "unreachable": callbacks.why_unreachable(settings.SITE_URL),
         "is_stand_in": connection.data_center == Connection.DataCenter.CUSTOM,
         "found_total": found.count(),
-        "is_full": callbacks.is_full_of_unconfirmed(connection, timezone.now()),
+        "is_full": callbacks.is_full_of_unconfirmed(connection),
         "most_unconfirmed": callbacks.MOST_UNCONFIRMED,
     }
     return render(request, "connections/callback.html", context)

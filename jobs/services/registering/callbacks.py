@@ -35,10 +35,12 @@ MAX_BODY_BYTES = 1024 * 1024
 
 CALLS_PER_MINUTE = 600
 WINDOW = timedelta(minutes=1)
-# Newly found ids of the last hour of which Zoho has said nothing yet: no more are registered.
+# Newly found ids of which Zoho has said nothing yet: no more are registered. Each may cost two
+# credits, so this also bounds what somebody who has learned the address can use up in a day.
 MOST_UNCONFIRMED = 1_000
-UNCONFIRMED_SINCE = timedelta(hours=1)
 FORGOTTEN_AFTER = timedelta(days=1)
+# Of those that nobody could ask Zoho about, as the connection was paused or needed a person.
+UNASKED_FORGOTTEN_AFTER = timedelta(days=30)
 FORGOTTEN_AT_ONCE = 2_000
 
 # However often Zoho calls, a job is not asked about again sooner than this after the last time,
@@ -184,7 +186,7 @@ def take_call(connection: Connection, body: bytes) -> Taken:
         known = BulkWriteJob.objects.filter(connection=connection, zoho_job_id__in=ids)
         jobs = {job.zoho_job_id: job for job in known.order_by("pk")}
         new = [job_id for job_id in ids if job_id not in jobs]
-        registered = _register(connection, new, now)
+        registered = _register(connection, new)
         due = [job for job in jobs.values() if _make_due(job, now)]
         paused = [job for job in jobs.values() if job.poll_state == BulkWriteJob.PollState.PAUSED]
         _note(registered, now, "It was not registered: it is now.")
@@ -196,19 +198,21 @@ def take_call(connection: Connection, body: bytes) -> Taken:
 def forget_unconfirmed(now: datetime) -> int:
     """Delete jobs found by callback that Zoho does not know, a day after; return how many.
 
-    In short runs: what is left over waits for the next.
+    Those that Zoho could not be asked about are kept for longer, as they may be real. In short
+    runs: what is left over waits for the next.
     """
     unknown = BulkWriteJob.objects.unconfirmed().filter(
-        tracked_at__lt=now - FORGOTTEN_AFTER, poll_state=BulkWriteJob.PollState.BLOCKED
+        Q(tracked_at__lt=now - FORGOTTEN_AFTER, poll_state=BulkWriteJob.PollState.BLOCKED)
+        | Q(tracked_at__lt=now - UNASKED_FORGOTTEN_AFTER)
     )
     some = list(unknown.order_by("tracked_at").values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
     _, deleted = unknown.filter(pk__in=some).delete()
     return deleted.get(BulkWriteJob._meta.label, 0)
 
 
-def is_full_of_unconfirmed(connection: Connection, now: datetime) -> bool:
+def is_full_of_unconfirmed(connection: Connection) -> bool:
     """Whether so many newly found ids wait for Zoho's word that no more are registered."""
-    return _unconfirmed(connection, now) >= MOST_UNCONFIRMED
+    return _unconfirmed(connection) >= MOST_UNCONFIRMED
 
 
 def _count(connection: Connection, now: datetime) -> None:
@@ -235,14 +239,13 @@ def _seconds_left(begun: datetime, now: datetime) -> int:
     return max(math.ceil((begun + WINDOW - now).total_seconds()), 1)
 
 
-def _register(
-    connection: Connection, job_ids: Sequence[str], now: datetime
-) -> Sequence[BulkWriteJob]:
+def _register(connection: Connection, job_ids: Sequence[str]) -> Sequence[BulkWriteJob]:
     """Register the ids that nobody has; none where the connection forbids or has too many."""
-    new = [job_id for job_id in job_ids if _NEW_ID.fullmatch(job_id)]
+    # In one order, whoever calls: two calls that insert the same ids crosswise would deadlock.
+    new = sorted(job_id for job_id in job_ids if _NEW_ID.fullmatch(job_id))
     if not new or not connection.hook_registers:
         return []
-    if _unconfirmed(connection, now) + len(new) > MOST_UNCONFIRMED:
+    if _unconfirmed(connection) + len(new) > MOST_UNCONFIRMED:
         logger.warning(
             "Callbacks for %s name too many ids that Zoho has not confirmed: no more are "
             "registered for now.",
@@ -258,9 +261,8 @@ def _register(
     ]
 
 
-def _unconfirmed(connection: Connection, now: datetime) -> int:
-    found = BulkWriteJob.objects.filter(connection=connection).unconfirmed()
-    return found.filter(tracked_at__gt=now - UNCONFIRMED_SINCE).count()
+def _unconfirmed(connection: Connection) -> int:
+    return BulkWriteJob.objects.filter(connection=connection).unconfirmed().count()
 
 
 def _make_due(job: BulkWriteJob, now: datetime) -> bool:

@@ -12,10 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs import tasks
-from jobs.models import BulkWriteJob, Connection, JobEvent
+from jobs.models import Alert, BulkWriteJob, Connection, JobEvent
 from jobs.services.observing import polling
 from jobs.services.observing.recording import record
-from jobs.services.registering import callbacks
+from jobs.services.registering import callbacks, tracking
 from jobs.tests.factories import (
     answer,
     body,
@@ -322,14 +322,42 @@ def test_no_more_unconfirmed_jobs_are_registered_than_may_be(
     assert BulkWriteJob.objects.unconfirmed().count() == 3
 
 
-def test_unconfirmed_jobs_of_an_hour_ago_are_in_nobodys_way(zoho_calls, monkeypatch):
-    monkeypatch.setattr(callbacks, "MOST_UNCONFIRMED", 1)
-    zoho_calls({"id": NEW_ID})
-    BulkWriteJob.objects.update(tracked_at=timezone.now() - timedelta(minutes=61))
-
-    zoho_calls({"id": str(int(NEW_ID) + 1)})
-
+def test_ids_that_nobody_could_ask_about_are_kept_for_a_month_and_bounded(
+    zoho_calls, connection, monkeypatch
+):
+    monkeypatch.setattr(callbacks, "MOST_UNCONFIRMED", 2)
+    connection.paused = True
+    connection.save()
+    for number in range(4):
+        zoho_calls({"id": str(int(NEW_ID) + number)})
+        BulkWriteJob.objects.update(tracked_at=timezone.now() - timedelta(days=29))
+    callbacks.forget_unconfirmed(timezone.now())
     assert BulkWriteJob.objects.count() == 2
+
+    callbacks.forget_unconfirmed(timezone.now() + timedelta(days=2))
+    assert not BulkWriteJob.objects.exists()
+
+
+def test_a_job_found_by_callback_is_that_of_who_registers_it(zoho_calls, connection):
+    zoho_calls({"id": NEW_ID})
+    job = BulkWriteJob.objects.get()
+    unknown = ZohoRejectedError("No such job.", code="RESOURCE_NOT_FOUND", http_status=404)
+    observe(job, unknown)
+    observe(job, unknown)
+    assert not Alert.objects.exists()
+
+    [entry] = tracking.track(
+        connection, tracking.read_ids(NEW_ID), label="My import", alert_recipients="me@example.com"
+    )
+
+    assert entry.verdict == tracking.Verdict.ALREADY_TRACKED
+    job.refresh_from_db()
+    assert (job.found_by, job.label, job.recipients) == ("person", "My import", ["me@example.com"])
+    assert is_due(job)
+    observe(job, unknown)
+    observe(job, unknown)
+    assert [alert.kind for alert in Alert.objects.all()] == [Alert.Kind.BLOCKED]
+    assert callbacks.forget_unconfirmed(timezone.now() + timedelta(days=60)) == 0
 
 
 def test_what_zoho_never_knew_is_forgotten_a_day_later(zoho_calls, connection):
