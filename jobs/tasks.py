@@ -6,12 +6,14 @@ that is lost or runs twice loses and repeats nothing.
 
 from typing import Any
 
-from celery import shared_task, signals
+from celery import Task, shared_task, signals
 from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.models import Heartbeat
 from jobs.services import alerting
+from jobs.services.connections import signing_in
+from jobs.services.health.worker_pulse import WorkerPulse
 from jobs.services.limits import tidying
 from jobs.services.observing import leases, polling
 from jobs.services.registering import callbacks, id_checks
@@ -39,10 +41,24 @@ def note_beat(**kwargs: Any) -> None:
     Heartbeat.note(Heartbeat.BEAT, timezone.now())
 
 
+_pulse = WorkerPulse()
+
+
+@signals.task_prerun.connect
+def note_begin(task_id: str, task: Task, **kwargs: Any) -> None:
+    # One that is called in place says nothing of the worker.
+    if not task.request.is_eager:
+        _pulse.begin(task_id)
+
+
+@signals.task_postrun.connect
+def note_end(task_id: str, **kwargs: Any) -> None:
+    _pulse.end(task_id)
+
+
 @shared_task
 def dispatch_due_polls() -> None:
     """Claim what is due and queue a batch for each claim."""
-    Heartbeat.note(Heartbeat.WORKER, timezone.now())
     for claim in polling.claim_due():
         poll_batch.apply_async(
             (claim.connection_id, claim.lease_token, claim.is_full), expires=POLL_EXPIRES_SECONDS
@@ -98,5 +114,6 @@ def tidy_up() -> None:
     tidying.tidy_up(timezone.now())
     callbacks.forget_unconfirmed(timezone.now())
     id_checks.delete_old(timezone.now())
+    signing_in.delete_old(timezone.now())
     if retention.tidy_up(timezone.now()):
         tidy_up.apply_async(expires=TIDY_UP_EXPIRES_SECONDS)

@@ -42,7 +42,6 @@ class ConnectionForm(forms.ModelForm):
             "max_concurrency": "Calls at a time",
             "daily_credits": "API credits in 24 hours",
             "longest_interval_seconds": "Longest time between two polls (seconds)",
-            "hook_registers": "Register jobs that Zoho calls about",
             "api_url": "API address",
             "accounts_url": "Accounts address",
             "download_url": "Download address",
@@ -57,8 +56,6 @@ class ConnectionForm(forms.ModelForm):
             "stuck_after_minutes": "A running job that does not change for so long.",
             "longest_interval_seconds": "15 to 3600. A job that does not change is asked about "
             "more and more rarely, but not more rarely than this while there are credits enough.",
-            "hook_registers": "A job that is not registered yet is taken in when Zoho calls the "
-            "connection's callback address about it.",
             "download_url": "The API address, unless said.",
         }
         error_messages = {"name": {"unique": "There is a connection of this name already."}}
@@ -166,7 +163,6 @@ class EditConnectionForm(ConnectionForm):
             "daily_credits",
             "longest_interval_seconds",
             "api_version",
-            "hook_registers",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -125,6 +125,8 @@ def _sign_in(connection: Connection, form: SignInForm) -> TestResult:
             signing_in.with_refresh_token(connection, form.client, given["refresh_token"])
     except ZohoError as error:
         return _refusal(error)
+    except signing_in.MovedError as error:
+        return TestResult(False, str(error))
     return TestResult(True, "")
 
 
@@ -159,8 +161,10 @@ def _sign_in_page(
     }
     status = 422 if form.errors else 200
     response = render(request, "connections/sign_in.html", context, status=status)
-    # Browsers apply form-action to where a form's answer redirects as well.
-    response._csp_update = {"form-action": [region.accounts_url]}  # type: ignore[attr-defined]
+    # Browsers apply form-action to where a form's answer redirects as well, and Zoho sends whoever
+    # is signed in at another data centre on to that one: it says so once they are back.
+    accounts = dict.fromkeys([region.accounts_url, *consent.accounts_urls()])
+    response._csp_update = {"form-action": list(accounts)}  # type: ignore[attr-defined]
     return response
 
 
@@ -240,6 +244,10 @@ def _finish(request: HttpRequest, sign_in: SignIn, brought: QueryDict) -> HttpRe
         result = _refusal(error)
         return _not_signed_in(
             request, connection, "Zoho did not accept the sign-in", _sentences(result), ""
+        )
+    except signing_in.MovedError as error:
+        return _not_signed_in(
+            request, connection, "The connection was changed meanwhile", str(error), ""
         )
     except NOT_USABLE as error:
         return _not_signed_in(

@@ -36,6 +36,11 @@ def consent_url(region: Region, *, client_id: str, redirect_uri: str, state: str
     return f"{region.accounts_url}/oauth/v2/auth?{urlencode(query)}"
 
 
+def accounts_urls() -> list[str]:
+    """The accounts addresses of all data centres: any of them may have a user's sign-in."""
+    return [f"https://{center.accounts_host}" for center in DATA_CENTERS.values()]
+
+
 def suffices(scopes: frozenset[str]) -> bool:
     """Whether the granted scopes are enough to read jobs; yes where Zoho names none."""
     return not scopes or not _ENOUGH.isdisjoint(scope.lower() for scope in scopes)

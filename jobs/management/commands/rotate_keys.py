@@ -9,8 +9,10 @@ from jobs.services.connections import key_rotation
 
 class Command(BaseCommand):
     help = (
-        "Encrypt all stored secrets anew with the first of ENCRYPTION_KEYS. Put the new key "
-        "first, run this, then remove the old one."
+        "Encrypt all stored secrets anew with the first of ENCRYPTION_KEYS. In this order: put "
+        "the new key first and keep the old one behind it; restart all processes, so that each "
+        "can read what is encrypted with the new key; run this; remove the old key; restart all "
+        "processes again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -16,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection, SignIn
 from jobs.services.connections.access import open_tokens, proxies, region_of
+from jobs.services.connections.connecting import PLACE_FIELDS
 from jobs.zoho import consent
 from jobs.zoho.errors import ZohoSignInError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
@@ -34,6 +36,16 @@ class ElsewhereError(Exception):
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.place = place
+
+
+class MovedError(Exception):
+    """The connection was moved to another place while Zoho was asked; nothing was stored."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(
+            f"{connection.name} was changed meanwhile, and now names another place than the one "
+            "that this sign-in was made for. Nothing was stored: sign in again."
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ def begin(
     """
     region = region_of(connection)
     now = timezone.now()
-    SignIn.objects.filter(created_at__lte=now - SignIn.GOOD_FOR).delete()
+    delete_old(now)
     state = secrets.token_urlsafe(32)
     SignIn.objects.create(
         connection=connection,
@@ -121,8 +133,8 @@ def with_grant_code(
 ) -> Connection:
     """Sign a stored connection in with a code of a self client or a redirect; the connection anew.
 
-    Raises a kind of ZohoError, where the granted scope does not suffice too; nothing is stored
-    then. Other errors: `access.region_of`.
+    Raises a kind of ZohoError, where the granted scope does not suffice too, and MovedError;
+    nothing is stored then. Other errors: `access.region_of`.
     """
     grant = exchange(connection, client, code, redirect_uri=redirect_uri)
     stored = _store(connection, client, grant.refresh_token)
@@ -164,8 +176,8 @@ def keep_access_token(connection: Connection, grant: Grant) -> None:
 def with_refresh_token(connection: Connection, client: Client, refresh_token: str) -> Connection:
     """Sign a stored connection in with a refresh token that gives an access token now.
 
-    The connection anew. Raises a kind of ZohoError, and nothing is stored then. Other errors:
-    `access.region_of`.
+    The connection anew. Raises a kind of ZohoError and MovedError, and nothing is stored then.
+    Other errors: `access.region_of`.
     """
     trial = copy.copy(connection)
     trial.client_id, trial.client_secret = client.client_id, client.client_secret
@@ -180,11 +192,15 @@ def with_refresh_token(connection: Connection, client: Client, refresh_token: st
 @transaction.atomic
 def _store(connection: Connection, client: Client, refresh_token: str) -> Connection:
     connections = Connection.objects.filter(pk=connection.pk)
-    connections.update(
+    # Secrets are never kept for another place than the one that has accepted them.
+    place = {name: getattr(connection, name) for name in PLACE_FIELDS}
+    is_stored = connections.filter(**place).update(
         client_id=client.client_id,
         client_secret=client.client_secret,
         refresh_token=refresh_token,
     )
+    if not is_stored:
+        raise MovedError(connection)
     # Tried at once; that it works, the first answer about a job shows.
     connections.filter(waiting_for__in=CURED).update(resume_at=None, waiting_for="")
     connections.exclude(blocked_at=None).update(
@@ -196,6 +212,11 @@ def _store(connection: Connection, client: Client, refresh_token: str) -> Connec
         }
     )
     return connections.get()
+
+
+def delete_old(now: datetime) -> None:
+    """Delete what nobody has come back for in time, with the secrets that wait in it."""
+    SignIn.objects.filter(created_at__lte=now - SignIn.GOOD_FOR).delete()
 
 
 def _digest(text: str) -> str:

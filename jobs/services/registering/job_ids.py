@@ -52,10 +52,6 @@ class Entry:
     why: str = ""
     label: str = ""
 
-    @property
-    def is_left_out(self) -> bool:
-        return self.verdict in (Verdict.NOT_AN_ID, Verdict.ROUNDED, Verdict.BULK_READ)
-
 
 @dataclass(slots=True)
 class Paste:

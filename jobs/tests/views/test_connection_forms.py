@@ -47,7 +47,6 @@ def edited(**changed):
             "max_concurrency": "10",
             "daily_credits": "",
             "longest_interval_seconds": "300",
-            "hook_registers": "on",
         }
         | changed
     )
@@ -238,13 +237,24 @@ def test_the_credits_that_an_empty_field_stands_for_are_said(admin):
 def test_limits_are_stored(admin):
     connection = us_connection()
     values = edited(daily_credits="7000", longest_interval_seconds="900", api_version="v8")
-    del values["hook_registers"]
 
     admin.post(f"/connections/{connection.pk}/edit/", values)
 
     connection.refresh_from_db()
     assert (connection.daily_credits, connection.longest_interval_seconds) == (7000, 900)
-    assert (connection.api_version, connection.hook_registers) == ("v8", False)
+    assert connection.api_version == "v8"
+
+
+@pytest.mark.parametrize("registers", [True, False])
+def test_what_a_callback_registers_is_set_on_the_callback_page_alone(admin, registers):
+    connection = us_connection(hook_registers=registers)
+
+    page = text(admin.get(f"/connections/{connection.pk}/edit/"))
+    admin.post(f"/connections/{connection.pk}/edit/", edited(hook_registers="on"))
+
+    connection.refresh_from_db()
+    assert "hook_registers" not in page
+    assert connection.hook_registers is registers
 
 
 def test_the_heading_of_a_refused_change_keeps_the_stored_name(admin):

@@ -1,6 +1,7 @@
 """Signing a connection in to Zoho: the walk, the way back, and all that can go wrong on it."""
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -13,11 +14,14 @@ from django.db import connection as database
 from django.test import Client
 from django.utils import timezone
 
+from jobs import tasks
 from jobs.models import Connection, SignIn
 from jobs.sandbox.oauth import GRANT_CODE, SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
 from jobs.services.connections import access
 from jobs.tests.factories import make_connection, make_job
+from jobs.tests.stand_in import TOKEN_URL
+from jobs.zoho.regions import DATA_CENTERS
 
 CLIENT = {name: SAMPLE_CONNECTION[name] for name in ("client_id", "client_secret")}
 RETURN = "/connections/signed-in/"
@@ -146,11 +150,15 @@ def test_a_page_under_another_name_leads_to_where_zoho_sends_people(admin, conne
     assert f'href="http://127.0.0.1:8000{page_of(connection)}"' in page
 
 
-def test_the_form_may_lead_to_the_accounts_host_and_no_other(admin, settings):
-    connection = make_connection(data_center="ca", api_url="", accounts_url="")
+def test_the_form_may_lead_to_zohos_accounts_hosts_and_no_other(admin, connection, sandbox):
+    in_canada = make_connection(data_center="ca", api_url="", accounts_url="")
+    # Zoho sends whoever is signed in elsewhere on to that data centre.
+    hosts = {f"https://{center.accounts_host}" for center in DATA_CENTERS.values()}
 
-    for answer in (admin.get(page_of(connection)), admin.post(page_of(connection), {})):
-        assert "form-action 'self' https://accounts.zohocloud.ca" in policy_of(answer)
+    for at, more in ((in_canada, set()), (connection, {sandbox.url})):
+        for answer in (admin.get(page_of(at)), admin.post(page_of(at), {})):
+            [policy] = [part for part in policy_of(answer) if part.startswith("form-action ")]
+            assert set(policy.split()[1:]) == {"'self'"} | hosts | more
     for address in ("/", "/connections/add/", RETURN):
         assert "form-action 'self'" in policy_of(admin.get(address))
 
@@ -240,6 +248,17 @@ def test_sign_ins_that_nobody_came_back_from_are_deleted(admin, connection):
     send(admin, connection)
 
     assert SignIn.objects.count() == 1
+
+
+def test_a_client_that_waits_in_vain_is_deleted_by_the_tidying(admin, connection):
+    send(admin, connection)
+    tasks.tidy_up()
+    assert SignIn.objects.exists()
+    SignIn.objects.update(created_at=timezone.now() - timedelta(minutes=16))
+
+    tasks.tidy_up()
+
+    assert not SignIn.objects.exists()
 
 
 # --- Back from Zoho
@@ -568,3 +587,35 @@ def test_the_welcome_page_leads_on_to_the_sign_in(admin, connection):
 
     Connection.objects.update(**SAMPLE_CONNECTION)
     assert "Connected: production." in text(admin.get("/"))
+
+
+# --- The connection is changed while Zoho answers
+
+
+@pytest.mark.parametrize("way", ["grant_code", "refresh_token", "consent"])
+@pytest.mark.parametrize(
+    "moved", [{"environment": "sandbox"}, {"data_center": "eu", "api_url": "", "accounts_url": ""}]
+)
+def test_no_secret_is_stored_for_another_place_than_the_one_that_took_it(admin, zoho, way, moved):
+    old = {"client_id": "", "client_secret": "", "refresh_token": ""}
+    connection = make_connection(**old)
+
+    def answer(request):
+        Connection.objects.update(**moved)
+        tokens = {"access_token": "at", "refresh_token": "canary", "expires_in": 3600}
+        return 200, {}, json.dumps(tokens)
+
+    zoho.mock.add_callback("POST", TOKEN_URL, answer)
+    if way == "consent":
+        back = send(admin, connection)["Location"]
+        state = parse_qs(urlsplit(back).query)["state"][0]
+        said = verdict(admin, {"state": state, "code": "a-code"})
+    else:
+        response = send(admin, connection, way=way, **{way: "canary"})
+        assert response.status_code == 422
+        said = text(response)
+
+    assert "was changed meanwhile" in said
+    assert "sign in again" in said
+    connection.refresh_from_db()
+    assert {name: getattr(connection, name) for name in old} == old
