@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -43,12 +44,11 @@ def claim(
     if not pks:
         return None
     token = uuid.uuid4().hex
-    # The conditions stand in the UPDATE itself: of two dispatchers that chose the same jobs, the
-    # second finds them leased.
     free = BulkWriteJob.objects.filter(is_free(now, BulkWriteJob.LONGEST_LEASE), pk__in=pks)
     if only_due:
         free = free.filter(poll_state=BulkWriteJob.PollState.ACTIVE, next_poll_at__lte=now)
-    claimed = free.update(lease_token=token, lease_until=now + LEASE)
+    # What somebody has locked is about to change, and comes with a later claim.
+    claimed = _update(free, skip_locked=True, lease_token=token, lease_until=now + LEASE)
     return Claim(connection.pk, token, claimed, is_full) if claimed else None
 
 
@@ -63,13 +63,13 @@ def held(connection: Connection, lease_token: str) -> BulkWriteJobQuerySet:
 def extend(connection: Connection, lease_token: str) -> BulkWriteJobQuerySet:
     """Give a claim a whole lease anew, and return its jobs; none where the lease has ended."""
     now = timezone.now()
-    held(connection, lease_token).leased(now).update(lease_until=now + LEASE)
+    _update(held(connection, lease_token).leased(now), lease_until=now + LEASE)
     return held(connection, lease_token).leased(now)
 
 
 def release(connection: Connection, lease_token: str) -> None:
     """Free what is still claimed under this token; it is as due as it was."""
-    held(connection, lease_token).update(lease_token="", lease_until=None)
+    _update(held(connection, lease_token), lease_token="", lease_until=None)
 
 
 def set_aside(connection: Connection, lease_token: str, job_ids: Collection[str]) -> str:
@@ -79,9 +79,8 @@ def set_aside(connection: Connection, lease_token: str, job_ids: Collection[str]
     """
     aside = ASIDE + lease_token[len(ASIDE) :]
     kept = held(connection, lease_token).filter(zoho_job_id__in=job_ids)
-    with transaction.atomic():
-        kept.update(lease_token=aside)
-        release(connection, lease_token)
+    _update(kept, lease_token=aside)
+    release(connection, lease_token)
     return aside
 
 
@@ -89,3 +88,16 @@ def batches_under_way(connection: Connection, now: datetime) -> int:
     leased = BulkWriteJob.objects.filter(connection=connection).leased(now)
     batches = leased.exclude(lease_token__startswith=ASIDE)
     return batches.order_by().values("lease_token").distinct().count()
+
+
+@transaction.atomic
+def _update(jobs: BulkWriteJobQuerySet, *, skip_locked: bool = False, **fields: Any) -> int:
+    """Update these jobs and return how many; the conditions hold when each is written.
+
+    Locked in the order of their keys first, as whoever else writes many jobs does: PostgreSQL
+    updates rows as they lie in the table, and two that meet crosswise would be a deadlock.
+    """
+    locked = jobs.order_by("pk").select_for_update(skip_locked=skip_locked)
+    pks = list(locked.values_list("pk", flat=True))
+    # Where rows are not locked, as in SQLite, the transaction alone may write.
+    return BulkWriteJob.objects.filter(pk__in=pks).update(**fields) if pks else 0
