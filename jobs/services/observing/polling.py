@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
@@ -39,7 +39,10 @@ def claim_due(now: datetime | None = None) -> list[Claim]:
     _undo_clock_change(now)
     claims = []
     in_turn = F("last_polled_at").asc(nulls_first=True)
-    for connection in Connection.objects.pollable(now).order_by(in_turn, "pk"):
+    due = BulkWriteJob.objects.due(now).order_by().filter(connection=OuterRef("pk"))
+    # Most of many connections have nothing due at a tick, and cost it nothing this way.
+    pollable = Connection.objects.pollable(now).filter(Exists(due))
+    for connection in pollable.order_by(in_turn, "pk"):
         free = _lanes(connection) - leases.batches_under_way(connection, now)
         for _ in range(free):
             claim = _claim_some(connection, now)

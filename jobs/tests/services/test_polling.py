@@ -438,3 +438,13 @@ def test_an_answer_without_a_lease_of_that_name_changes_nothing():
 
     job.refresh_from_db()
     assert (job.status, job.polls) == ("", 0)
+
+
+@pytest.mark.django_db
+def test_connections_without_a_due_job_cost_a_tick_nothing(django_assert_num_queries):
+    later = timezone.now() + timedelta(hours=1)
+    for _ in range(30):
+        make_job(next_poll_at=later)
+
+    with django_assert_num_queries(2):
+        assert polling.claim_due() == []
