@@ -31,6 +31,7 @@ from jobs.services.health import broker
 from jobs.services.registering import tracking
 from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
+from jobs.tests.plugins import busy
 
 real = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 IN_TIME_SECONDS = 60
@@ -168,6 +169,23 @@ class TestRealParts:
 
         assert banners(alice) == {"beat"}
         assert "beat" in fails(alice)
+
+    def test_a_busy_worker_is_alive(self, background, alice, monkeypatch):
+        monkeypatch.setattr(Heartbeat, "MAX_AGE", timedelta(seconds=18))
+        argv = [*parts.worker(1).argv, "--include", busy.__name__]
+        background.start_beat()
+        background.start_part("worker", argv)
+        background.wait_until(lambda: banners(alice) == set())
+
+        busy.be_busy.delay(40)
+
+        # Its one process is at it for longer than that, and so notices no tick.
+        give_up = time.monotonic() + 38
+        while time.monotonic() < give_up:
+            assert banners(alice) == set()
+            time.sleep(1)
+        background.kill("worker")
+        background.wait_until(lambda: banners(alice) == {"worker"}, 20)
 
 
 def waiting(url: str) -> int:
