@@ -169,17 +169,23 @@ def test(connection: Connection) -> TestResult:
 
     The job is the newest one; where none is registered, one that does not exist: that Zoho knows
     no such job proves as much. Costs one API credit. A success unblocks the connection, a refusal
-    that needs a person blocks it, anything else leaves it as it is.
+    that needs a person blocks it, throttling pauses it, an outage leaves it as it is. While Zoho
+    wants no calls, or no credit is left, nothing is asked.
     """
     if not connection.is_signed_in:
         return TestResult(False, "Nobody has signed in to Zoho for it yet.", "Sign in to Zoho.")
+    if waits := _what_zoho_waits_for(connection):
+        return waits
     try:
         with slots.held(connection), open_client(connection) as client:
-            open_tokens(connection).forget_refusal()
+            calls, budget = credits.reserve(connection, 1)
+            if not calls:
+                return _no_credits(connection, budget)
             try:
+                open_tokens(connection).forget_refusal()
                 return _ask(connection, client)
             finally:
-                credits.spend(connection, client.calls)
+                credits.spend(connection, client.calls - calls)
                 if client.was_answered:
                     credits.note_remaining(connection, client.credits_remaining)
     except slots.NoSlotError:
@@ -191,6 +197,35 @@ def test(connection: Connection) -> TestResult:
         )
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
         return TestResult(False, str(error))
+
+
+def _what_zoho_waits_for(connection: Connection) -> TestResult | None:
+    """That Zoho has asked for a pause which is not over: asking meanwhile makes it last longer."""
+    stored = Connection.objects.get(pk=connection.pk)
+    words = {
+        Connection.Waiting.THROTTLED: "Zoho asked to slow down",
+        Connection.Waiting.TOKENS: "Zoho gives no access tokens for a while",
+    }
+    why = words.get(Connection.Waiting(stored.waiting_for)) if stored.waiting_for else None
+    if why is None or stored.resume_at is None or stored.resume_at <= timezone.now():
+        return None
+    return TestResult(
+        False,
+        f"{why}, so nothing was asked now.",
+        "Test it again then.",
+        is_temporary=True,
+        until=stored.resume_at,
+    )
+
+
+def _no_credits(connection: Connection, budget: credits.Credits) -> TestResult:
+    return TestResult(
+        False,
+        "The API credits that Bulkwatch may use within 24 hours are used up, so nothing was asked.",
+        "Test it again then, or give the connection more credits a day.",
+        is_temporary=True,
+        until=credits.free_again_at(connection, budget, timezone.now()),
+    )
 
 
 def _ask(connection: Connection, client: BulkWriteClient) -> TestResult:
@@ -214,6 +249,8 @@ def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestR
         _note(connection, Concern(asked_at=asked_at, refusal=error))
         return TestResult(False, str(error), error.resolution)
     if isinstance(error, ZohoThrottledError):
+        # Polls are to pause as well.
+        standing.pause_for(connection, error, timezone.now())
         return throttled(error)
     is_temporary = not isinstance(error, ZohoRejectedError)
     return TestResult(False, str(error), error.resolution, is_temporary=is_temporary)

@@ -97,6 +97,15 @@ class Credits:
         return min(left, int(self.asks_anew)) if self.is_org_short else left
 
     @property
+    def left_for_checks(self) -> int:
+        """Calls that checks of ids may still make now.
+
+        Half of the budget is polling's own: a large paste must not keep the jobs that are watched
+        from being asked about for a day.
+        """
+        return max(self.left - self.budget // 2, 0)
+
+    @property
     def stretch(self) -> float:
         """By how much the time between two polls is stretched: 1 while there is plenty.
 
@@ -167,24 +176,28 @@ def demand_of(watched: int, seconds: int) -> int:
 
 
 @transaction.atomic
-def reserve(connection: Connection, wanted: int) -> tuple[int, Credits]:
+def reserve(connection: Connection, wanted: int, *, for_check: bool = False) -> tuple[int, Credits]:
     """Count calls that are about to be made, as many of `wanted` as are left; how many, of what.
 
-    What is not made in the end is to be given back: `spend` with a negative number.
+    `for_check`: for a check of ids, as many as are left for such. What is not made in the end is to
+    be given back: `spend` with a negative number.
     """
     # The row's lock makes one counter of all processes.
     stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
     credits = credits_of(stored, timezone.now())
-    calls = min(wanted, credits.left)
+    calls = min(wanted, credits.left_for_checks if for_check else credits.left)
     spend(stored, calls)
     return calls, credits
 
 
-def free_again_at(connection: Connection, credits: Credits, now: datetime) -> datetime:
-    """When a connection without credits may be asked again."""
+def free_again_at(
+    connection: Connection, credits: Credits, now: datetime, *, for_check: bool = False
+) -> datetime:
+    """When a connection without credits may be asked again; `for_check`: by a check of ids."""
     if credits.is_org_short and connection.credits_seen_at is not None:
         return max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
-    over = credits.used - credits.budget * (1 - FREE_AGAIN_SHARE)
+    usable = credits.budget - credits.budget // 2 if for_check else credits.budget
+    over = credits.used - usable + credits.budget * FREE_AGAIN_SHARE
     uses = CreditUse.objects.filter(connection=connection).since(now - timedelta(hours=24))
     for hour, calls in uses.order_by("hour").values_list("hour", "calls"):
         over -= calls

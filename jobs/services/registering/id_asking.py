@@ -29,6 +29,8 @@ TICK_SECONDS = 0.5
 KEEP_SECONDS = 10.0
 # So many failures on end, and twice as many as calls at a time, are no accident any more.
 HOPELESS_FAILURES = 10
+# More than this, no column holds and no file has.
+_LARGEST = 2**63 - 1
 # Waits that end by themselves, and soon enough to be waited for.
 _SHORT_WAITS = (
     Connection.Waiting.THROTTLED,
@@ -52,7 +54,7 @@ class CannotAskError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What Zoho says about one id. `rows` is None where Zoho names no counts."""
+    """What Zoho says about one id. `rows` is None where Zoho names no counts that can be."""
 
     said: CheckedId.Answer
     status: str = ""
@@ -76,11 +78,14 @@ def _found(details: JobDetails) -> Finding:
     modules = dict.fromkeys(item.module for item in details.resources if item.module)
     counts = [item.file.total_count for item in details.resources if item.file]
     known = [count for count in counts if count is not None]
+    total = sum(known) if known else None
+    if total is not None and not (min(known) >= 0 and total <= _LARGEST):
+        total = None
     return Finding(
         Said.FOUND,
         status=details.status_raw[:100],
         modules=", ".join(modules)[:500],
-        rows=sum(known) if known else None,
+        rows=total,
         created_time=details.created_time,
     )
 
@@ -102,7 +107,7 @@ def ask(
     check_askable(connection)
     wanted = min(MAX_THREADS, connection.max_concurrency, len(job_ids))
     with slots.held(connection, wanted, spare=1) as slot:
-        calls, budget = credits.reserve(connection, len(job_ids))
+        calls, budget = credits.reserve(connection, len(job_ids), for_check=True)
         made = 0
         try:
             if not calls:
@@ -137,11 +142,11 @@ def check_askable(connection: Connection) -> None:
 def no_credits(connection: Connection, budget: credits.Credits) -> CannotAskError:
     """The error for a connection without credits; it says until when."""
     now = timezone.now()
-    until = waiting.moment(credits.free_again_at(connection, budget, now), now)
+    until = waiting.moment(credits.free_again_at(connection, budget, now, for_check=True), now)
     return CannotAskError(
         _said(
-            f"The API credits that {connection.name} may use within 24 hours are used up: some are "
-            f"free again {until}.",
+            f"The API credits that checks on {connection.name} may use within 24 hours are used "
+            f"up, as half of all is kept for polling: some are free again {until}.",
             "Go on with this check then, or give the connection a larger budget.",
         )
     )

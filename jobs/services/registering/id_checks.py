@@ -37,6 +37,14 @@ SLOT_PATIENCE = timedelta(seconds=2)
 KEPT_FOR = timedelta(hours=24)
 # More lines that are left out than anybody reads.
 MOST_LEFT_OUT = 1_000
+# On end without any answer, also those whose worker died: what is wrong does not pass by itself.
+MOST_VAIN_BOUTS = 3
+BROKEN = {
+    "code": None,
+    "http_status": None,
+    "message": "Something went wrong in Bulkwatch while Zoho was asked or its answers were stored.",
+    "resolution": "The worker's log says what. Go on with this check, or register without one.",
+}
 FINDING_FIELDS = ["answer", "status", "modules", "rows", "created_time", "error"]
 
 
@@ -113,15 +121,25 @@ def _check_startable(connection: Connection, ids: int, now: datetime) -> None:
         id_asking.check_askable(connection)
     except CannotAskError as error:
         if error.until is None:
-            said = " ".join(filter(None, (error.error["message"], error.error["resolution"])))
+            said = " ".join(
+                _with_stop(text)
+                for text in (error.error["message"], error.error["resolution"])
+                if text
+            )
             raise NotCheckableError(f"Zoho cannot be asked now. {said}") from error
-    left = credits.credits_of(connection, now).left
+    left = credits.credits_of(connection, now).left_for_checks
     if ids > left:
         raise NotCheckableError(
-            f"To check {ids:,} ids takes as many API credits, and {connection.name} may use "
-            f"{left:,} more within these 24 hours. Check fewer of them, or register them "
-            "unchecked: polling spreads its calls by itself."
+            f"To check {ids:,} ids takes as many API credits, and checks on {connection.name} may "
+            f"use {left:,} more within these 24 hours: half of all is kept for polling. Check "
+            "fewer of them, or register them unchecked: polling spreads its calls by itself."
         )
+
+
+def _with_stop(sentence: str) -> str:
+    """A stored sentence, which may be Zoho's own, as one that another may follow."""
+    sentence = sentence.strip()
+    return sentence if sentence[-1:] in (".", "!", "?", "。") else f"{sentence}."
 
 
 def claim_due(now: datetime | None = None) -> IdCheck | None:
@@ -141,19 +159,44 @@ def claim_due(now: datetime | None = None) -> IdCheck | None:
 
 def work_on(check: IdCheck) -> bool:
     """Ask about some ids of a check whose lease was taken; whether it wants another bout now."""
+    vain = _begin_bout(check)
+    if vain > MOST_VAIN_BOUTS:
+        return _release(check, timezone.now(), check.error or BROKEN, is_stopped=True)
     bout = _Bout(check)
     next_at, error, is_stopped = timezone.now(), None, False
     try:
-        bout.run()
+        try:
+            bout.run()
+        finally:
+            bout.write()
     except NoSlotError:
         next_at += SLOT_PATIENCE
+        # Nothing was asked, and nobody is at fault.
+        _note_vain_bouts(check, vain - 1)
     except CannotAskError as cannot:
         error, is_stopped = cannot.error, cannot.until is None
         next_at = cannot.until or next_at
         logger.info("Check %s: %s", check.pk, cannot)
-    finally:
-        bout.write()
+    except Exception:
+        # Its rows wait as before; unless it is stopped now, it is tried again.
+        logger.exception("Check %s went wrong.", check.pk)
+        error = BROKEN
+        next_at += LEASE
+    if vain >= MOST_VAIN_BOUTS and not bout.has_progressed:
+        is_stopped = is_stopped or error is not None
     return _release(check, next_at, error, is_stopped=is_stopped)
+
+
+def _begin_bout(check: IdCheck) -> int:
+    """Count a bout before anything can go wrong in it; how many brought nothing, with this one."""
+    vain = check.options.get("vain_bouts", 0) + 1
+    _note_vain_bouts(check, vain)
+    return vain
+
+
+def _note_vain_bouts(check: IdCheck, number: int) -> None:
+    check.options["vain_bouts"] = number
+    _held(check).update(options=check.options)
 
 
 def _release(
@@ -187,6 +230,7 @@ class _Bout:
         self._rows: dict[str, CheckedId] = {}
         self._answered: list[CheckedId] = []
         self._stop = threading.Event()
+        self.has_progressed = False
 
     def run(self) -> None:
         """Ask, and write what comes every second. Raises NoSlotError and CannotAskError."""
@@ -222,6 +266,9 @@ class _Bout:
                 return
             update_rows(answered, FINDING_FIELDS)
         self._check.lease_until = until
+        if answered and not self.has_progressed:
+            self.has_progressed = True
+            _note_vain_bouts(self._check, 0)
 
 
 def stop(check: IdCheck) -> None:
@@ -245,6 +292,8 @@ def go_on(check: IdCheck) -> None:
         )
         if is_changed:
             check.ids.open().update(answer=CheckedId.Answer.WAITING, error=None)
+            check.options["vain_bouts"] = 0
+            IdCheck.objects.filter(pk=check.pk).update(options=check.options)
 
 
 def _change(check: IdCheck, *states: IdCheck.State, **fields: Any) -> bool:

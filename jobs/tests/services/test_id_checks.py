@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 import responses
 import time_machine
+from django.db import DataError
+from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CallSlot, CheckedId, Connection, CreditUse, IdCheck
@@ -92,6 +94,15 @@ def test_counts_that_zoho_does_not_name_are_absent(zoho, org):
     assert work(begin(org, ONE)).ids.get().rows is None
 
 
+@pytest.mark.parametrize("count", [2**63, 10**40, -5])
+def test_counts_that_cannot_be_are_absent(zoho, org, count):
+    knows(zoho, ONE, added=1, skipped=0, total=count)
+
+    check = work(begin(org, ONE))
+
+    assert (check.ids.get().rows, check.state) == (None, State.DONE)
+
+
 def test_only_new_ids_of_bulk_write_jobs_are_asked_about(zoho, org):
     make_job(org, zoho_job_id=TWO, label="known")
     knows(zoho, ONE)
@@ -137,23 +148,26 @@ def test_each_id_costs_one_credit_and_no_slot_is_kept(zoho, org):
 def test_more_than_the_credits_left_is_refused_before_anything_is_asked(zoho, org):
     org.daily_credits = 10
     org.save()
-    credits.spend(org, 9)
+    credits.spend(org, 4)
 
-    with pytest.raises(id_checks.NotCheckableError, match="may use 1 more"):
+    with pytest.raises(id_checks.NotCheckableError, match=r"may use 1 more .* kept for polling"):
         begin(org, f"{ONE}\n{TWO}")
     assert not IdCheck.objects.exists()
 
 
 def test_where_the_credits_run_out_meanwhile_it_stops_and_can_go_on(zoho, org):
     knows(zoho, ONE, TWO)
-    Connection.objects.update(daily_credits=2)
+    Connection.objects.update(daily_credits=4)
+    org.refresh_from_db()
     check = begin(org, f"{ONE}\n{TWO}")
     credits.spend(org, 1)
 
     work(check)
 
     assert check.state == State.STOPPED
-    assert "API credits" in check.error["message"]
+    assert "half of all is kept for polling" in check.error["message"]
+    # Polling goes on.
+    assert credits.credits_of(org, timezone.now()).left == 2
     assert sorted(told(check).values()) == ["found", "waiting"]
     CreditUse.objects.all().delete()
     id_checks.go_on(check)
@@ -408,6 +422,8 @@ def test_checks_are_deleted_after_a_day(org):
 
 def test_five_thousand_ids_take_few_statements(org, django_assert_max_num_queries):
     text = "\n".join(str(10**17 + n) for n in range(5_000))
+    org.daily_credits = 10_000
+    org.save()
 
     # SQLite takes some hundred rows to a statement.
     with django_assert_max_num_queries(120):
@@ -423,3 +439,89 @@ def test_no_token_of_a_paste_is_stored(org):
     stored = json.dumps(list(check.ids.values("text", "error")))
     assert "canary" not in stored
     assert stored.count("[hidden]") == 2
+
+
+def test_a_refusal_in_words_of_zohos_own_is_followed_by_a_sentence_of_its_own(zoho, org):
+    Connection.objects.update(
+        blocked_at=timezone.now(),
+        last_error={"message": "Zoho refuses", "resolution": "Sign in."},
+    )
+    org.refresh_from_db()
+
+    with pytest.raises(id_checks.NotCheckableError, match=r"Zoho refuses\. Sign in\.$"):
+        begin(org, ONE)
+
+
+class TestNoProgress:
+    def bouts(self, most=9) -> int:
+        """How many bouts are made, each as soon as it may be."""
+        for number in range(most):
+            with time_machine.travel(timezone.now() + timedelta(hours=number)):
+                claimed = id_checks.claim_due()
+                if claimed is None:
+                    return number
+                id_checks.work_on(claimed)
+        return most
+
+    def test_answers_that_cannot_be_stored_end_the_check_with_an_error(self, zoho, org):
+        knows(zoho, ONE)
+        check = begin(org, ONE)
+
+        def refuse(execute, sql, *rest):
+            if sql.startswith("UPDATE") and "checkedid" in sql:
+                raise DataError("out of range")
+            return execute(sql, *rest)
+
+        with database.execute_wrapper(refuse):
+            assert self.bouts() == 3
+
+        check.refresh_from_db()
+        assert (check.state, told(check)) == (State.STOPPED, {ONE: "waiting"})
+        assert "went wrong in Bulkwatch" in check.error["message"]
+        id_checks.go_on(check)
+        assert told(work(check)) == {ONE: "found"}
+
+    def test_workers_that_die_end_it_too(self, zoho, org):
+        check = begin(org, ONE)
+
+        def bout(number):
+            with time_machine.travel(timezone.now() + timedelta(hours=number)):
+                claimed = id_checks.claim_due()
+                if claimed is not None:
+                    # What a worker that is killed leaves behind.
+                    id_checks._begin_bout(claimed)
+                return claimed is not None
+
+        assert [bout(number) for number in range(3)] == [True] * 3
+        assert self.bouts() == 1
+
+        check.refresh_from_db()
+        assert (check.state, zoho.asked()) == (State.STOPPED, [])
+
+    def test_throttling_without_end_stops_it_with_what_zoho_says(self, zoho, org):
+        zoho.mock.get(url(ONE), json=error_body("TOO_MANY_REQUESTS"), status=429)
+        check = begin(org, ONE)
+
+        assert self.bouts() == 3
+
+        check.refresh_from_db()
+        assert (check.state, check.error["code"]) == (State.STOPPED, "TOO_MANY_REQUESTS")
+
+    def test_waiting_for_a_free_slot_is_no_bout_in_vain(self, zoho, org):
+        check = begin(org, ONE)
+        for number in range(6):
+            with time_machine.travel(timezone.now() + timedelta(hours=number)):
+                slots.take(org, 3)
+                id_checks.work_on(id_checks.claim_due())
+
+        check.refresh_from_db()
+        assert check.state == State.RUNNING
+
+    def test_an_answer_begins_the_count_anew(self, zoho, org, monkeypatch):
+        monkeypatch.setattr(id_checks, "BOUT_IDS", 1)
+        ids = [str(10**17 + number) for number in range(6)]
+        knows(zoho, *ids)
+
+        begin(org, "\n".join(ids))
+
+        assert self.bouts() == 6

@@ -115,6 +115,26 @@ class TestCredits:
         assert credits.budget_of(make_connection(edition="enterprise", paid_users=10)) == 6_000
         assert credits.budget_of(make_connection(edition="free")) == 500
 
+    def test_checks_leave_half_of_the_budget_to_polling(self):
+        org = make_connection(daily_credits=100)
+
+        assert credits.reserve(org, 70, for_check=True)[0] == 50
+        assert credits.reserve(org, 70, for_check=True)[0] == 0
+        assert credits.reserve(org, 70)[0] == 50
+
+    def test_a_check_may_go_on_when_some_of_its_half_is_free_again(self):
+        org = make_connection(daily_credits=100)
+        now = timezone.now().replace(minute=0, second=0, microsecond=0)
+        for hours, calls in ((20, 10), (10, 40)):
+            hour = now - timedelta(hours=hours)
+            CreditUse.objects.create(connection=org, hour=hour, calls=calls)
+        stands = credits.credits_of(org, now)
+
+        at = credits.free_again_at(org, stands, now, for_check=True)
+
+        assert (stands.left, stands.left_for_checks) == (50, 0)
+        assert at == now + timedelta(hours=5)
+
     def test_are_reserved_as_far_as_they_go_and_given_back(self):
         org = make_proven(daily_credits=100)
 

@@ -105,16 +105,57 @@ def test_a_success_lets_the_connection_be_polled_at_once_and_tells_who_was_told(
     assert kinds == ["connection_blocked", "recovered"]
 
 
-@pytest.mark.parametrize("why", ["credits", "throttled"])
-def test_a_success_does_not_shorten_a_wait_that_was_promised(admin, zoho, why):
+def test_a_success_does_not_shorten_a_wait_for_credits(admin, zoho):
     zoho.gives_tokens()
     until = timezone.now() + timedelta(hours=1)
-    job = make_job(make_connection(resume_at=until, waiting_for=why))
+    job = make_job(make_connection(resume_at=until, waiting_for="credits"))
     zoho.says(job, body(job))
 
     assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
 
-    assert (job.connection.resume_at, job.connection.waiting_for) == (until, why)
+    assert (job.connection.resume_at, job.connection.waiting_for) == (until, "credits")
+
+
+@pytest.mark.parametrize(
+    ("why", "words"), [("throttled", "asked to slow down"), ("tokens", "no access tokens")]
+)
+def test_while_zoho_wants_no_calls_nothing_is_asked_and_until_when_is_said(admin, zoho, why, words):
+    until = timezone.now() + timedelta(hours=1)
+    connection = make_connection(resume_at=until, waiting_for=why)
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.WARNING
+    assert words in said
+    assert f"It ends at {timezone.localtime(until):%H:%M}" in said
+    assert zoho.asked() == []
+    assert (connection.resume_at, connection.waiting_for) == (until, why)
+
+
+@pytest.mark.parametrize("why", ["throttled", "tokens"])
+def test_a_wait_that_is_over_keeps_nobody_from_testing(admin, zoho, why):
+    zoho.gives_tokens()
+    over = timezone.now() - timedelta(seconds=1)
+    job = make_job(make_connection(resume_at=over, waiting_for=why))
+    zoho.says(job, body(job))
+
+    assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
+
+
+def test_without_a_credit_left_nothing_is_asked_and_that_is_said(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job(make_connection(daily_credits=1))
+    zoho.says(job, body(job))
+    verdict_of(admin, job.connection)
+    asked = len(zoho.asked())
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert "credits that Bulkwatch may use within 24 hours are used up" in said
+    assert "It ends at" in said
+    assert len(zoho.asked()) == asked
+    assert CreditUse.objects.get().calls == 1
 
 
 def test_a_paused_connection_stays_paused_and_that_is_said(admin, zoho):
@@ -162,7 +203,7 @@ def test_a_refused_sign_in_blocks_and_says_why(admin, zoho, answer, meaning, wha
     assert connection.waiting_for == "repair"
     assert connection.last_error["code"] == answer["error"]
     assert zoho.asked(f"{STAND_IN}/crm/") == []
-    assert not CreditUse.objects.exists()
+    assert CreditUse.objects.get().calls == 0
 
 
 @pytest.mark.parametrize(
@@ -249,13 +290,16 @@ def test_throttled_tokens_are_said_with_their_end_and_not_asked_for_again(admin,
     assert "Zoho refuses further access tokens for a while" in said
     assert answer["error_description"] in said
     assert any(f"It ends at {at:%H:%M} (UTC)" in said for at in (end, end + timedelta(minutes=1)))
-    assert state(connection) == WELL
+    # Polls wait as well.
+    assert connection.waiting_for == "tokens"
+    assert connection.resume_at > timezone.now()
+    assert (connection.blocked_at, connection.failures) == (None, 0)
     for _ in range(3):
         assert "It ends at" in verdict_of(admin, connection)[1]
     assert len(zoho.asked(TOKEN_URL)) == 1
 
 
-def test_throttled_calls_change_nothing(admin, zoho):
+def test_throttled_calls_pause_polls_as_well(admin, zoho):
     zoho.gives_tokens()
     job = make_job()
     zoho.mock.get(
@@ -270,7 +314,11 @@ def test_throttled_calls_change_nothing(admin, zoho):
     assert level == constants.WARNING
     assert "limit of simultaneous calls or of API credits" in said
     assert "It ends at" in said
-    assert state(job.connection) == WELL
+    paused_for = job.connection.resume_at - timezone.now()
+    assert timedelta(seconds=110) < paused_for < timedelta(seconds=150)
+    assert job.connection.waiting_for == "throttled"
+    assert (job.connection.blocked_at, job.connection.failures) == (None, 0)
+    assert not Connection.objects.pollable(timezone.now()).exists()
 
 
 @pytest.mark.parametrize(

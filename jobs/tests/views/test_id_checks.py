@@ -69,7 +69,8 @@ class TestBeginning:
         page = alice.get("/jobs/track/").content.decode()
 
         assert "one API credit an id" in page
-        assert "production may use 4,800 more of its 5,000 credits a day." in page
+        assert "Checks on production may use 2,300 more of its 5,000 credits a day" in page
+        assert "half of which are kept for polling" in page
 
     def test_of_more_ids_than_credits_is_refused_with_what_to_do(self, alice, org):
         Connection.objects.update(daily_credits=1)
