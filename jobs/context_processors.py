@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from jobs.services.health import monitoring
+from jobs.services.health import monitoring, starting
 from jobs.services.health.monitoring import Health
 
 
@@ -24,6 +24,6 @@ def health_of(request: HttpRequest) -> Health:
     """What is wrong with the monitor, found once for each request."""
     known: Health | None = getattr(request, "_health", None)
     if known is None:
-        known = monitoring.check()
+        known = monitoring.check(is_starting=starting.is_going_on())
         request._health = known  # type: ignore[attr-defined]  # kept with the request
     return known

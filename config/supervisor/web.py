@@ -12,6 +12,10 @@ from granian import Granian
 from granian.constants import Interfaces
 
 import config.wsgi  # noqa: F401
+from jobs.services.health import starting
+
+# Here, so that processes that are spawned know it too.
+starting.begin()
 
 
 def main(host: str, port: str, processes: str) -> None:

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 from jobs.models import Connection
 from jobs.services import wording
-from jobs.services.health.findings import SILENT_AFTER as UNANSWERED_IS_BAD_AFTER
 from jobs.services.limits.credits import Credits
 from jobs.services.limits.forecast import Shortage, shortage_of
 
+# An outage is short so often that it is no alarm before.
+UNANSWERED_IS_BAD_AFTER = timedelta(minutes=5)
 # Polls that bring no job's details for this long are worth a word.
 SILENT_AFTER = timedelta(minutes=10)
 # Polls that come a tenth later than planned are no news.

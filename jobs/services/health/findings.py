@@ -12,12 +12,17 @@ from enum import StrEnum
 from django.conf import settings
 
 from jobs.models import Alert, Connection, Heartbeat
+from jobs.services.connections.connection_states import UNANSWERED_IS_BAD_AFTER, Key, state_of
 from jobs.services.health import broker
+from jobs.services.limits.credits import Credits
 
 # A due job that nobody has asked about for this long means that polling does not keep up.
 LATE_AFTER = timedelta(minutes=2)
-# A connection's outage, or a wait that Zoho asked for, is worth a banner after this.
-SILENT_AFTER = timedelta(minutes=5)
+# With the ten to twenty-five seconds after which an open page asks again, about a minute.
+SILENT_AFTER = timedelta(seconds=45)
+# A wait that Zoho asked for is worth a banner after this, and an alarm after half an hour.
+WAIT_LASTS_AFTER = timedelta(minutes=5)
+WAIT_BLINDS_AFTER = timedelta(minutes=30)
 # It looks every 15 seconds, and a mail server may keep it for as long again.
 LOOKOUT_LOST_AFTER = timedelta(seconds=60)
 MAIL_LATE_AFTER = timedelta(minutes=10)
@@ -64,69 +69,96 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A connection, when the first of its next polls is or was due, whether an alert is late."""
+    """A connection, when the first of its next polls is or was due, whether an alert is late.
+
+    `credits` where it waits for them. `is_told`: an alert of what keeps it from being read went
+    out or will.
+    """
 
     connection: Connection
     next_due: datetime | None
     has_late_alert: bool = False
+    credits: Credits | None = None
+    is_told: bool = False
 
     @property
     def is_on(self) -> bool:
-        """Whether jobs of it wait for a poll; of a paused or unsigned one nobody expects any."""
-        each = self.connection
-        return not each.paused and each.is_signed_in and self.next_due is not None
+        """Whether jobs of it wait for a poll; of a paused one nobody expects any."""
+        return not self.connection.paused and self.next_due is not None
 
     def is_overdue(self, now: datetime) -> bool:
-        return self.next_due is not None and now - self.next_due > LATE_AFTER
+        """Whether a poll is late; where nobody has signed in, each is."""
+        if self.next_due is None:
+            return False
+        return not self.connection.is_signed_in or now - self.next_due > LATE_AFTER
 
 
 def of_parts(
-    seen: Mapping[str, datetime], broker_answers: bool | None, now: datetime
+    seen: Mapping[str, datetime],
+    broker_answers: bool | None,
+    now: datetime,
+    *,
+    is_starting: bool = False,
 ) -> Iterator[Finding]:
-    """Beat, the worker and what both stand on; where one is the cause, it alone is named."""
+    """Beat, the worker and what both stand on; where one is the cause, it alone is named.
+
+    `is_starting`: what was not seen lately has not had the time to be.
+    """
     lost = [part for part in (Heartbeat.BEAT, Heartbeat.WORKER) if _is_lost(seen.get(part), now)]
+    is_lookout_lost = _is_lost(seen.get(Heartbeat.LOOKOUT), now, LOOKOUT_LOST_AFTER)
     if lost and broker_answers is None:
         broker_answers = broker.last_known()
     since = min((seen[part] for part in lost if part in seen), default=None)
     if broker_answers is False:
         yield broker_down(tuple(lost), since)
+    elif is_starting and (lost or is_lookout_lost):
+        yield _starting((*lost, *([Heartbeat.LOOKOUT] if is_lookout_lost else ())))
     elif Heartbeat.BEAT in lost:
-        yield Finding(
-            "beat",
-            tuple(lost),
-            Severity.BLIND,
-            "Beat, the schedule, is not running.",
-            "Nothing is being polled and no alert is sent: the monitor is blind.",
-            "Start beat (manage.py up and docker-compose.yml both run it); its log says why it "
-            "ended.",
-            since=seen.get(Heartbeat.BEAT),
-        )
+        yield _part_lost("beat", tuple(lost), "Beat, the schedule,", seen.get(Heartbeat.BEAT))
     elif lost:
-        yield Finding(
-            "worker",
-            tuple(lost),
-            Severity.BLIND,
-            "The worker is not running.",
-            "Nothing is being polled and no alert is sent: the monitor is blind.",
-            "Start the worker (manage.py up and docker-compose.yml both run it); its log says "
-            "why it ended.",
-            since=since,
-        )
-    if _is_lost(seen.get(Heartbeat.LOOKOUT), now, LOOKOUT_LOST_AFTER):
+        yield _part_lost("worker", tuple(lost), "The worker", since)
+    if is_lookout_lost and not is_starting:
+        was_seen = Heartbeat.LOOKOUT in seen
         yield Finding(
             "lookout",
             ("lookout",),
             Severity.HINDERED,
-            "The lookout is not running.",
+            "The lookout is not running." if was_seen else "The lookout was not seen yet.",
             "Nobody would be told by mail if Bulkwatch went blind.",
             "Start manage.py lookout (manage.py up and docker-compose.yml both run it).",
             since=seen.get(Heartbeat.LOOKOUT),
         )
 
 
-def _is_lost(seen_at: datetime | None, now: datetime, after: timedelta = Heartbeat.MAX_AGE) -> bool:
+def _starting(parts: tuple[str, ...]) -> Finding:
+    return Finding(
+        "starting",
+        parts,
+        Severity.HINDERED,
+        "Bulkwatch is starting.",
+        "Not all of its parts were seen yet.",
+        "Nothing: what is still missing in a minute is named here.",
+    )
+
+
+def _part_lost(key: str, parts: tuple[str, ...], name: str, seen_at: datetime | None) -> Finding:
+    runs = f"Start {key if key == 'beat' else 'the worker'} (manage.py up and docker-compose.yml "
+    return Finding(
+        key,
+        parts,
+        Severity.BLIND,
+        f"{name} is not running." if seen_at else f"{name} was not seen yet.",
+        "Nothing is being polled and no alert is sent: the monitor is blind.",
+        f"{runs}both run it); its log says why it ended."
+        if seen_at
+        else f"{runs}both run it). One that has just been started is seen within seconds.",
+        since=seen_at,
+    )
+
+
+def _is_lost(seen_at: datetime | None, now: datetime, after: timedelta | None = None) -> bool:
     # One from the future is from before the clock was set back.
-    return seen_at is None or abs(now - seen_at) > after
+    return seen_at is None or abs(now - seen_at) > (after or Heartbeat.MAX_AGE)
 
 
 def database_down() -> Finding:
@@ -165,7 +197,8 @@ def of_polling(
         for watch in watches
         if watch.is_on
         and watch.next_due is not None
-        # These two have findings of their own, and are tried with one job at a time.
+        # These three have findings of their own, and are tried with one job at a time.
+        and watch.connection.is_signed_in
         and watch.connection.blocked_at is None
         and watch.connection.unanswered_since is None
     ]
@@ -185,11 +218,13 @@ def of_polling(
 
 def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
     connection = watch.connection
-    if connection.paused or not connection.is_signed_in:
+    if connection.paused:
         return
-    is_told = bool(connection.recipients)
     error = connection.last_error or {}
-    if connection.blocked_at is not None:
+    if not connection.is_signed_in:
+        if watch.is_on:
+            yield _unsigned(watch, now)
+    elif connection.blocked_at is not None:
         yield Finding(
             f"connection-{connection.pk}-blocked",
             ("connections",),
@@ -199,64 +234,81 @@ def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
             error.get("resolution") or "Sign in to Zoho again.",
             since=connection.blocked_at,
             connection_id=connection.pk,
-            is_told_by_alert=is_told,
+            is_told_by_alert=watch.is_told,
         )
     elif not watch.is_on:
         return
-    elif _lasts(connection.unanswered_since, now):
+    elif _lasts(connection.unanswered_since, now, SILENT_AFTER):
+        is_long = _lasts(connection.unanswered_since, now, UNANSWERED_IS_BAD_AFTER)
         yield Finding(
             f"connection-{connection.pk}-silent",
             ("connections",),
-            Severity.BLIND,
+            Severity.BLIND if is_long else Severity.HINDERED,
             f"Zoho does not answer for {connection}.",
             f"Its jobs are not read: {error.get('message') or 'no request was answered.'}",
             "If Zoho itself is up, look at the network and ZOHO_PROXY_URL, and test the "
             "connection. It is tried again and again by itself.",
             since=connection.unanswered_since,
             connection_id=connection.pk,
-            is_told_by_alert=is_told,
+            is_told_by_alert=watch.is_told,
         )
     elif connection.resume_at is not None and connection.resume_at > now:
-        yield from _waiting(connection, now)
+        yield from _waiting(watch, now)
 
 
-def _waiting(connection: Connection, now: datetime) -> Iterator[Finding]:
-    waiting = Connection.Waiting
-    texts = {
-        waiting.CREDITS: (
-            "The API credits that polling may use within 24 hours are used up.",
-            "Give polling more of them, or a longer interval, on the connection's page.",
-        ),
-        waiting.THROTTLED: (
-            "Zoho has asked Bulkwatch to slow down.",
-            "If it goes on, other programs use up the org's limits: allow the connection fewer "
-            "calls at a time.",
-        ),
-        waiting.TOKENS: (
-            "Zoho gives no access tokens for a while: too many were asked for.",
-            "Nobody needs to sign in again. See whether other programs use the same client.",
-        ),
-    }
-    if connection.waiting_for not in texts:
-        return
-    last_heard = connection.last_answer_at or connection.created_at
-    if connection.waiting_for != waiting.CREDITS and not _lasts(last_heard, now):
-        return
-    text, what_to_do = texts[waiting(connection.waiting_for)]
-    yield Finding(
-        f"connection-{connection.pk}-waits",
+def _unsigned(watch: Watch, now: datetime) -> Finding:
+    connection = watch.connection
+    is_due = watch.next_due is not None and watch.next_due <= now
+    return Finding(
+        f"connection-{connection.pk}-unsigned",
         ("connections",),
-        Severity.HINDERED,
-        f"Connection {connection} waits.",
-        f"{text} Its jobs are not read meanwhile; it goes on by itself.",
-        what_to_do,
-        since=connection.last_answer_at,
+        Severity.BLIND,
+        f"Nobody has signed in to Zoho for {connection}.",
+        "It has jobs to watch, and nothing is asked about them.",
+        "Sign in to Zoho on the connection's page, or pause the connection.",
+        since=watch.next_due if is_due else None,
         connection_id=connection.pk,
     )
 
 
-def _lasts(since: datetime | None, now: datetime) -> bool:
-    return since is not None and now - since > SILENT_AFTER
+def _waiting(watch: Watch, now: datetime) -> Iterator[Finding]:
+    """What a connection waits for, in the words of its page."""
+    connection = watch.connection
+    waits_for_credits = connection.waiting_for == Connection.Waiting.CREDITS
+    last_heard = connection.last_answer_at or connection.created_at
+    if not (waits_for_credits or _lasts(last_heard, now, WAIT_LASTS_AFTER)):
+        return
+    state = state_of(connection, now, watch.credits)
+    if state.key != Key.WAITING:
+        return
+    yield Finding(
+        f"connection-{connection.pk}-waits",
+        ("connections",),
+        Severity.BLIND if _lasts(last_heard, now, WAIT_BLINDS_AFTER) else Severity.HINDERED,
+        f"Connection {connection} waits.",
+        f"{state.text} Its jobs are not read meanwhile; it goes on by itself.",
+        state.what_to_do,
+        since=connection.last_answer_at,
+        connection_id=connection.pk,
+        is_told_by_alert=watch.is_told,
+    )
+
+
+def _lasts(since: datetime | None, now: datetime, after: timedelta) -> bool:
+    return since is not None and now - since > after
+
+
+def nobody_told() -> Finding:
+    return Finding(
+        "nobody",
+        ("mail",),
+        Severity.HINDERED,
+        "Nobody would be told by mail.",
+        "Jobs are watched, but no connection has recipients of alerts, and nobody is named to be "
+        "told when Bulkwatch is blind.",
+        "Name recipients on the connection's page, and set OPERATORS to the addresses of those "
+        "who run Bulkwatch, or give an administrator a mail address.",
+    )
 
 
 def of_mail(late: Sequence[Alert]) -> Iterator[Finding]:

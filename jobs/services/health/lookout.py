@@ -13,16 +13,16 @@ from email.utils import make_msgid
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage
 from django.db import Error, connection
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from jobs.models import Connection, Heartbeat
+from jobs.models import Heartbeat
 from jobs.services.health import broker, dead_mans_switch, lookout_memory, monitoring
 from jobs.services.health.findings import Finding
 from jobs.services.health.monitoring import Health
+from jobs.services.health.operators import find_operators
 
 logger = logging.getLogger(__name__)
 
@@ -203,24 +203,6 @@ def send(operators: list[str], subject: str, intro: str, found: tuple[Finding, .
         return False
     logger.info("Told %s: %s", ", ".join(operators), subject)
     return True
-
-
-def find_operators() -> list[str]:
-    """Who is told: `OPERATORS`, else the administrators with an address, else all recipients.
-
-    Raises django.db.Error where the database does not answer and would be needed.
-    """
-    if settings.OPERATORS:
-        return list(settings.OPERATORS)
-    users = get_user_model()._default_manager.filter(is_active=True, is_superuser=True)
-    addresses = list(users.exclude(email="").order_by("pk").values_list("email", flat=True))
-    if not addresses:
-        addresses = [
-            address
-            for each in Connection.objects.only("alert_recipients")
-            for address in each.recipients
-        ]
-    return list(dict.fromkeys(addresses))
 
 
 def _ask_database(broker_answers: bool, answers: "queue.SimpleQueue[_Answer]") -> None:

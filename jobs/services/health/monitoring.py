@@ -14,8 +14,10 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Heartbeat
-from jobs.services.health import findings
+from jobs.services.health import findings, told_of_connections
 from jobs.services.health.findings import Finding, Watch
+from jobs.services.health.operators import is_anybody_told
+from jobs.services.limits.credits import Credits, credits_of
 
 PARTS = (
     "database",
@@ -29,6 +31,8 @@ PARTS = (
     "disk",
 )
 
+# Without these nobody tries to send an alert.
+NEEDED_TO_SEND = {"broker", "beat", "worker"}
 ALERTS_LOOKED_AT = 100
 
 
@@ -44,7 +48,8 @@ class DataAge:
     """How old the data is that a page shows.
 
     Idle: no job is being watched. Unanswered: watching has begun, no answer came yet. Stale: a
-    job of some connection is overdue; `answered_at` is when that connection was last answered.
+    job of some connection is overdue, or nobody has signed in for it; `answered_at` is when that
+    connection was last answered.
     """
 
     state: AgeState
@@ -84,24 +89,34 @@ def _digest(*what: object) -> str:
     return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
 
 
-def check(broker_answers: bool | None = None) -> Health:
-    """What is wrong now. Costs two short questions to the database, three where alerts are late.
+def check(broker_answers: bool | None = None, *, is_starting: bool = False) -> Health:
+    """What is wrong now. Costs two short questions to the database, some more where much is wrong.
 
     Who has just asked the broker says what it answered; otherwise it is asked where a part was
-    not seen lately, without keeping the caller waiting.
+    not seen lately, without keeping the caller waiting. `is_starting`: parts that were not seen
+    lately are to be said to start.
     """
     now = timezone.now()
     try:
         seen = dict(Heartbeat.objects.values_list("part", "seen_at"))
         watches = _watches(now)
         late_alerts = _late_alerts(now) if any(watch.has_late_alert for watch in watches) else []
+        is_nobody_told = any(watch.is_on for watch in watches) and not is_anybody_told(
+            [watch.connection for watch in watches]
+        )
     except Error:
         return without_database(broker_answers)
+    of_parts = list(findings.of_parts(seen, broker_answers, now, is_starting=is_starting))
+    parts_that_fail = {part for finding in of_parts for part in finding.parts}
+    if parts_that_fail & NEEDED_TO_SEND:
+        # The mail server is not to blame for what nobody has tried to send.
+        late_alerts = [alert for alert in late_alerts if alert.attempts]
     found = [
-        *findings.of_parts(seen, broker_answers, now),
+        *of_parts,
         *findings.of_polling(seen, watches, now),
         *(finding for watch in watches for finding in findings.of_connection(watch, now)),
         *findings.of_mail(late_alerts),
+        *([findings.nobody_told()] if is_nobody_told else ()),
         *findings.of_disk(),
     ]
     return Health(
@@ -128,12 +143,25 @@ def _watches(now: datetime) -> list[Watch]:
     )
     next_due = Subquery(active.order_by("next_poll_at").values("next_poll_at")[:1])
     late = Alert.objects.overdue(now, findings.MAIL_LATE_AFTER).filter(connection=OuterRef("pk"))
+    connections = list(Connection.objects.annotate(next_due=next_due, has_late_alert=Exists(late)))
+    told = told_of_connections.find(connections, now)
     return [
-        Watch(connection, connection.next_due, connection.has_late_alert)
-        for connection in Connection.objects.annotate(
-            next_due=next_due, has_late_alert=Exists(late)
+        Watch(
+            connection,
+            connection.next_due,
+            connection.has_late_alert,
+            credits=_credits_waited_for(connection, now),
+            is_told=connection.pk in told,
         )
+        for connection in connections
     ]
+
+
+def _credits_waited_for(connection: Connection, now: datetime) -> Credits | None:
+    is_waiting = connection.resume_at is not None and connection.resume_at > now
+    if not is_waiting or connection.waiting_for != Connection.Waiting.CREDITS:
+        return None
+    return credits_of(connection, now)
 
 
 def _late_alerts(now: datetime) -> list[Alert]:

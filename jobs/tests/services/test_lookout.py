@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 from django.utils import timezone
 
-from jobs.models import Connection, Heartbeat
+from jobs.models import Alert, Connection, Heartbeat
 from jobs.services.health import lookout
 from jobs.services.health.lookout import Lookout
 from jobs.tests.factories import make_connection, make_job, make_user
@@ -200,16 +200,32 @@ def test_what_was_not_up_yet_before_a_restart_is_not_told_at_once(watched):
 
 class TestConnections:
     def test_what_an_alert_tells_is_not_told_twice(self, watched):
-        make_connection(blocked_at=timezone.now())
-        silent = make_connection(unanswered_since=timezone.now() - timedelta(hours=1))
-        make_job(silent, next_poll_at=timezone.now())
+        now = timezone.now()
+        blocked = make_connection(blocked_at=now)
+        silent = make_connection(unanswered_since=now - timedelta(hours=1))
+        make_job(silent, next_poll_at=now)
+        for each, kind in (
+            (blocked, Alert.Kind.CONNECTION_BLOCKED),
+            (silent, Alert.Kind.UNREACHABLE),
+        ):
+            Alert.objects.create(
+                connection=each, kind=kind, created_at=now, state=Alert.State.SENT, sent_at=now
+            )
 
         watched.look(300)
 
         assert mail.outbox == []
 
     def test_what_no_alert_can_tell_for_want_of_recipients_is_told(self, watched):
-        make_connection(name="lonely", blocked_at=timezone.now(), alert_recipients="")
+        lonely = make_connection(name="lonely", blocked_at=timezone.now(), alert_recipients="")
+        Alert.objects.create(
+            connection=lonely,
+            kind=Alert.Kind.CONNECTION_BLOCKED,
+            created_at=timezone.now(),
+            state=Alert.State.NO_RECIPIENT,
+        )
+        # Named too late for that alert.
+        Connection.objects.update(alert_recipients="admin@example.com")
 
         watched.look(120)
 
@@ -389,7 +405,7 @@ class TestOnce:
         status, said = self.once(capsys, "--json")
 
         assert status == 1
-        assert "The worker is not running." in said.err
+        assert "The worker was not seen yet." in said.err
         told = json.loads(said.out)
         assert told["blind"] is True
         assert [each["key"] for each in told["findings"]] == ["worker"]
@@ -400,7 +416,7 @@ class TestOnce:
         Heartbeat.objects.filter(part=Heartbeat.LOOKOUT).delete()
         status, said = self.once(capsys)
         assert status == 0
-        assert "The lookout is not running." in said.err
+        assert "The lookout was not seen yet." in said.err
 
     def test_it_mails_nobody_and_is_no_sign_of_life(self, watched, capsys):
         Heartbeat.objects.all().delete()

@@ -14,9 +14,11 @@ from django.utils import timezone
 
 from jobs.models import Alert, Connection, Heartbeat
 from jobs.services import alerting
+from jobs.services.connections.connection_states import state_of
 from jobs.services.health import monitoring
 from jobs.services.health.monitoring import AgeState
-from jobs.tests.factories import make_connection, make_job
+from jobs.services.limits.credits import credits_of
+from jobs.tests.factories import make_connection, make_job, make_user
 
 LOST = Heartbeat.MAX_AGE + timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -92,6 +94,30 @@ class TestParts:
 
         assert set(found()) == {"worker"}
 
+    @pytest.mark.parametrize("part", [Heartbeat.BEAT, Heartbeat.WORKER, Heartbeat.LOOKOUT])
+    def test_what_was_never_seen_has_not_ended(self, connection, part):
+        Heartbeat.objects.filter(part=part).delete()
+
+        finding = found()[part]
+
+        assert finding.title.endswith("was not seen yet.")
+        assert "ended" not in finding.what_to_do
+        assert finding.since is None
+
+    @pytest.mark.parametrize("part", [Heartbeat.BEAT, Heartbeat.WORKER, Heartbeat.LOOKOUT])
+    def test_what_starts_is_not_called_dead(self, connection, part):
+        Heartbeat.note(part, timezone.now() - timedelta(days=1))
+
+        [finding] = found(is_starting=True).values()
+
+        assert (finding.key, finding.parts) == ("starting", (part,))
+        assert not finding.is_blind
+
+    def test_a_broker_that_does_not_answer_is_named_at_the_start_too(self, connection):
+        Heartbeat.objects.all().delete()
+
+        assert "broker" in found(broker_answers=False, is_starting=True)
+
     def test_a_dead_lookout_hinders(self, connection):
         Heartbeat.note(Heartbeat.LOOKOUT, timezone.now() - 61 * timedelta(seconds=1))
 
@@ -156,7 +182,6 @@ class TestPolling:
         "fields",
         [
             {"paused": True},
-            {"refresh_token": ""},
             {"resume_at": timezone.now() + timedelta(hours=1)},
             {"unanswered_since": timezone.now()},
         ],
@@ -187,19 +212,12 @@ class TestConnections:
         assert finding.title == "Connection production needs you."
         assert "The refresh token was revoked." in finding.text
         assert finding.what_to_do == "Sign in again."
-        assert finding.is_told_by_alert
 
-    def test_nobody_is_told_by_an_alert_where_no_recipient_is_named(self, connection):
-        change(connection, blocked_at=timezone.now(), alert_recipients="")
-
-        assert not found()["blocked"].is_told_by_alert
-
-    def test_one_without_answers_blinds_after_five_minutes(self, connection):
-        change(connection, unanswered_since=timezone.now() - 4 * MINUTE)
-        assert found() == {}
-
-        change(connection, unanswered_since=timezone.now() - 6 * MINUTE)
-        assert found()["silent"].is_blind
+    def test_one_without_answers_hinders_within_a_minute_and_blinds_after_five(self, connection):
+        for seconds, severity in ((44, None), (46, "hindered"), (240, "hindered"), (360, "blind")):
+            change(connection, unanswered_since=timezone.now() - timedelta(seconds=seconds))
+            finding = found().get("silent")
+            assert (finding and str(finding.severity)) == severity
 
     def test_nobody_waits_for_answers_where_no_job_is_watched(self, connection):
         change(connection, unanswered_since=timezone.now() - 6 * MINUTE)
@@ -216,14 +234,32 @@ class TestConnections:
         change(connection, last_answer_at=timezone.now() - 6 * MINUTE)
         assert not found()["waits"].is_blind
 
-    def test_used_up_credits_hinder_at_once(self, connection):
-        change(connection, waiting_for="credits", resume_at=timezone.now() + MINUTE)
-        assert "credits" in found()["waits"].text
+    def test_used_up_credits_hinder_at_once_and_blind_after_half_an_hour(self, connection):
+        later = timezone.now() + MINUTE
+        change(connection, waiting_for="credits", resume_at=later)
+        assert "polling may use within 24 hours are used up" in found()["waits"].text
+        assert not found()["waits"].is_blind
+
+        change(connection, last_answer_at=timezone.now() - 31 * MINUTE)
+        assert found()["waits"].is_blind
 
         change(connection, resume_at=timezone.now() - MINUTE)
         assert found() == {}
 
-    @pytest.mark.parametrize("fields", [{"paused": True}, {"refresh_token": ""}])
+    @pytest.mark.parametrize("remaining", [None, 0])
+    def test_a_wait_is_told_in_the_words_of_the_connection_page(self, connection, remaining):
+        now = timezone.now()
+        fields = {"credits_remaining": remaining, "credits_seen_at": now}
+        change(connection, waiting_for="credits", resume_at=now + MINUTE, **fields)
+        connection.refresh_from_db()
+        state = state_of(connection, now, credits_of(connection, now))
+
+        finding = found()["waits"]
+
+        assert finding.text.startswith(state.text)
+        assert finding.what_to_do == state.what_to_do
+        assert ("The org has hardly any" in finding.text) == (remaining == 0)
+
     @pytest.mark.parametrize(
         "trouble",
         [
@@ -232,8 +268,119 @@ class TestConnections:
             {"waiting_for": "credits", "resume_at": timezone.now() + timedelta(hours=1)},
         ],
     )
-    def test_a_paused_or_unsigned_one_is_no_blindness(self, connection, fields, trouble):
-        change(connection, **fields, **trouble)
+    def test_a_paused_one_is_no_blindness(self, connection, trouble):
+        change(connection, paused=True, **trouble)
+
+        assert found() == {}
+
+    def test_one_that_nobody_has_signed_in_blinds_where_it_has_jobs_to_watch(self, connection):
+        change(connection, refresh_token="")
+        let_jobs_wait(connection, 10)
+
+        [(key, finding)] = found().items()
+        assert key == "unsigned"
+        assert finding.is_blind
+        assert "Sign in to Zoho" in finding.what_to_do
+        assert not finding.is_told_by_alert
+
+        connection.jobs.update(poll_state="done", next_poll_at=None)
+        assert found() == {}
+
+
+class TestToldByAlert:
+    def tell(self, connection, kind, minutes=0, **fields):
+        alerting.write(
+            [
+                alerting.make_alert(
+                    kind,
+                    "It is not read.",
+                    connection=connection,
+                    job=None,
+                    about=str(minutes),
+                    at=timezone.now() - minutes * MINUTE,
+                    hold=timedelta(),
+                )
+            ]
+        )
+        Alert.objects.filter(about=str(minutes)).update(**fields)
+
+    def is_told(self):
+        return next(each for key, each in found().items() if key != "mail").is_told_by_alert
+
+    @pytest.mark.parametrize(
+        ("state", "is_told"),
+        [("pending", True), ("sent", True), ("failed", False), ("no_recipient", False)],
+    )
+    def test_an_alert_that_went_out_or_will_tells_it(self, connection, state, is_told):
+        change(connection, blocked_at=timezone.now() - MINUTE)
+        assert not self.is_told()
+
+        self.tell(connection, Alert.Kind.CONNECTION_BLOCKED, state=state)
+
+        assert self.is_told() == is_told
+
+    def test_recipients_who_were_named_later_got_none(self, connection):
+        change(connection, blocked_at=timezone.now() - MINUTE, alert_recipients="")
+        self.tell(connection, Alert.Kind.CONNECTION_BLOCKED)
+        assert not self.is_told()
+        alerting.deliver_due()
+
+        change(connection, alert_recipients="late@example.com")
+
+        assert not self.is_told()
+        assert mail.outbox == []
+
+    def test_one_of_an_earlier_trouble_tells_nothing(self, connection):
+        self.tell(connection, Alert.Kind.CONNECTION_BLOCKED, minutes=5, state="sent")
+        change(connection, blocked_at=timezone.now() - MINUTE)
+        self.tell(connection, Alert.Kind.UNREACHABLE, state="sent")
+
+        assert not self.is_told()
+
+    def test_an_outage_is_left_to_the_alert_that_comes_after_half_an_hour(self, connection):
+        change(connection, unanswered_since=timezone.now() - 10 * MINUTE)
+        assert self.is_told()
+
+        change(connection, alert_recipients="")
+        assert not self.is_told()
+
+        change(
+            connection,
+            alert_recipients="a@example.com",
+            unanswered_since=timezone.now() - 50 * MINUTE,
+        )
+        assert not self.is_told()
+
+        self.tell(connection, Alert.Kind.UNREACHABLE, minutes=20, state="sent")
+        assert self.is_told()
+
+    def test_a_long_wait_is_told_by_its_alert(self, connection):
+        answered_at = timezone.now() - 40 * MINUTE
+        later = timezone.now() + MINUTE
+        change(connection, waiting_for="credits", resume_at=later, last_answer_at=answered_at)
+        assert not self.is_told()
+
+        self.tell(connection, Alert.Kind.UNREACHABLE, state="sent")
+        assert self.is_told()
+
+
+class TestNobodyIsTold:
+    def test_it_hinders_where_nobody_is_named_at_all(self, connection, settings):
+        change(connection, alert_recipients="")
+
+        finding = found()["nobody"]
+
+        assert not finding.is_blind
+        assert "OPERATORS" in finding.what_to_do
+
+        settings.OPERATORS = ["oncall@example.com"]
+        assert found() == {}
+        settings.OPERATORS = []
+        make_user("root", email="root@example.com", is_superuser=True)
+        assert found() == {}
+
+    def test_it_is_no_matter_where_nothing_is_watched(self, connection):
+        change(connection, alert_recipients="", paused=True)
 
         assert found() == {}
 
@@ -270,6 +417,17 @@ class TestMail:
         self.alert(connection, 11)
 
         assert set(found()) == {"mail"}
+
+    @pytest.mark.parametrize("part", [Heartbeat.WORKER, Heartbeat.BEAT])
+    def test_the_mail_server_is_not_blamed_for_what_nobody_tries(self, connection, part, settings):
+        self.alert(connection, 11)
+        Heartbeat.note(part, timezone.now() - LOST)
+        assert set(found()) == {part}
+        assert "mail" not in found(broker_answers=False)
+
+        self.refuse(settings)
+        alerting.deliver_due()
+        assert set(found()) == {part, "mail"}
 
     def test_a_young_one_is_no_news(self, connection, settings):
         self.refuse(settings)
@@ -327,6 +485,14 @@ class TestAge:
         change(connection, paused=False)
         connection.jobs.update(poll_state="done", next_poll_at=None)
         assert self.age().state == AgeState.IDLE
+
+    def test_stale_where_nobody_has_signed_in_for_what_is_watched(self, connection):
+        change(connection, refresh_token="", last_answer_at=None)
+        other = make_connection(name="other", last_answer_at=timezone.now())
+        make_job(other, next_poll_at=timezone.now() + MINUTE)
+
+        assert self.age().state == AgeState.STALE
+        assert self.age().answered_at is None
 
     def test_unanswered_where_watching_has_just_begun(self, connection):
         change(connection, last_answer_at=None)

@@ -1,15 +1,19 @@
 """What people see when the monitor is blind: banners, the age of the data, a page without any."""
 
 import re
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection as database
 from django.db.utils import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs.models import Connection, Heartbeat
-from jobs.services.health import broker
+from jobs.services.health import broker, starting
 from jobs.tests.factories import make_connection, make_job, make_user
 
 HTMX = {"HX-Request": "true"}
@@ -68,6 +72,29 @@ class TestEveryPage:
 
         assert asks_at(page)
         assert 'hx-trigger="every 25s"' in page
+
+
+def test_the_first_minute_of_the_web_server_is_no_alarm(alice, connection, monkeypatch):
+    Heartbeat.objects.all().delete()
+    monkeypatch.setattr(starting, "_begun_at", time.monotonic())
+
+    page = page_of(alice)
+    assert "<strong>Bulkwatch is starting.</strong>" in page
+    assert set(re.findall(r'id="banner-([a-z-]+)"', page)) == {"starting"}
+    assert alice.get("/readyz").status_code == 503
+
+    monkeypatch.setattr(starting, "_begun_at", time.monotonic() - 61)
+    assert "was not seen yet" in page_of(alice)
+
+
+def test_the_web_server_knows_when_it_was_started():
+    code = (
+        "import config.supervisor.web\n"
+        "from jobs.services.health import starting\n"
+        "raise SystemExit(not starting.is_going_on())"
+    )
+    assert not starting.is_going_on()
+    subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, check=True)
 
 
 def test_nothing_watched_is_said_so(alice, connection):
