@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 # Threads of one batch; more concurrency than this is spread over batches, hence processes.
 MAX_THREADS = 50
-PORTION_ANSWERS = 250
+# Recorded more often, quick answers would compete with the threads that they come from.
+PORTION_ANSWERS = 500
 PORTION_SECONDS = 2.0
 # What another process has learnt of the connection, such as that Zoho throttles it.
 LOOK_SECONDS = 0.5
@@ -136,12 +137,20 @@ def ask(
                         credits.note_remaining(connection, client.credits_remaining)
         except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
             # The connection itself cannot be used: that needs a person, and no request was made.
-            unusable = ZohoSignInError(str(error))
+            unusable = _unusable(error)
             batch.record([Answer(job_ids[0], timezone.now(), None, unusable, 0.0)])
         finally:
             batch.release()
             credits.spend(connection, made - calls)
     return batch.polled
+
+
+def _unusable(error: Exception) -> ZohoSignInError:
+    """Why a connection cannot be used; what to do about it is the last sentence of the error."""
+    what, _, what_to_do = str(error).rpartition(". ")
+    if not what:
+        return ZohoSignInError(str(error), resolution="Correct the connection's addresses.")
+    return ZohoSignInError(f"{what}.", resolution=what_to_do)
 
 
 class _Batch:

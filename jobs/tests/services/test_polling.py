@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
 from django.db import connection as database
 from django.test import override_settings
 from django.utils import timezone
@@ -379,16 +380,38 @@ class TestPollingAClaim:
         [claim] = polling.claim_due()
         polling.poll_claim(claim.connection_id, claim.lease_token)
 
-        assert words in Connection.objects.get().last_error["message"]
+        error = Connection.objects.get().last_error
+        assert words in error["message"]
+        assert error["resolution"] == "Correct the connection's addresses."
         assert zoho.asked() == []
 
-    def test_of_a_stand_in_is_refused_where_custom_hosts_are_not_allowed(self, zoho):
+    @pytest.mark.parametrize(
+        ("setting", "value", "what", "what_to_do"),
+        [
+            (
+                "ALLOW_CUSTOM_ZOHO_HOSTS",
+                False,
+                "This connection uses addresses of its own instead of Zoho's.",
+                "Set ALLOW_CUSTOM_ZOHO_HOSTS=true to allow that.",
+            ),
+            (
+                "ENCRYPTION_KEYS",
+                [Fernet.generate_key().decode()],
+                "A stored secret cannot be decrypted with ENCRYPTION_KEYS.",
+                "Put the key it was stored under back into ENCRYPTION_KEYS.",
+            ),
+        ],
+    )
+    def test_what_this_installation_forbids_is_no_reason_to_sign_in_again(
+        self, zoho, setting, value, what, what_to_do
+    ):
         make_job()
-        with override_settings(ALLOW_CUSTOM_ZOHO_HOSTS=False):
+        with override_settings(**{setting: value}):
             [claim] = polling.claim_due()
             polling.poll_claim(claim.connection_id, claim.lease_token)
 
-        assert "ALLOW_CUSTOM_ZOHO_HOSTS" in Connection.objects.get().last_error["message"]
+        error = Connection.objects.get().last_error
+        assert (error["message"], error["resolution"]) == (what, what_to_do)
         assert zoho.asked() == []
 
 
