@@ -6,7 +6,6 @@ pages disagree about the statuses (RESOURCE_NOT_FOUND: 404 or 400, OAUTH_SCOPE_M
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -217,20 +216,16 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     text = _header(headers, "retry-after").strip()
     if not text or len(text) > 64:
         return None
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_WAIT)
     try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(text)
-            if date.tzinfo is None:
-                date = date.replace(tzinfo=UTC)
-            seconds = (date - now).total_seconds()
-        except (ValueError, TypeError, OverflowError, IndexError):
-            return None
-        seconds = max(seconds, 0.0)
-    if math.isnan(seconds) or seconds < 0:
+        date = parsedate_to_datetime(text)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        seconds = (date - now).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return min(seconds, LONGEST_WAIT)
+    return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def from_answer(
