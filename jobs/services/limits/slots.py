@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs.models import CallSlot, Connection
 
 # To be renewed well before: `Slot.renew`.
 GOOD_FOR = timedelta(seconds=45)
+# How the token of a slot begins that left some to others; all others are hexadecimal.
+SPARING = "-"
 
 
 class NoSlotError(Exception):
@@ -51,8 +54,9 @@ def take(
 ) -> Slot:
     """Slots for `wanted` calls at a time, or as many as are free; at least one.
 
-    `spare` slots are left to others: polling leaves one, so that a download or a person's test
-    need not wait for it. Raises NoSlotError where none is free.
+    `spare` slots are left to those who spare none: polling leaves one, so that a download or a
+    person's test need not wait for it. What these hold is no longer to be left to them. Raises
+    NoSlotError where none is free.
     """
     with transaction.atomic():
         # The row's lock makes one counter of all processes; rows that refer to the connection may
@@ -62,11 +66,17 @@ def take(
         now = timezone.now()
         slots = CallSlot.objects.filter(connection=connection)
         slots.dead(now).delete()
-        taken = slots.aggregate(calls=Sum("calls"))["calls"] or 0
-        calls = min(wanted, most - min(spare, most - 1) - taken)
+        held = slots.aggregate(
+            all=Coalesce(Sum("calls"), 0),
+            sparing=Coalesce(Sum("calls", filter=Q(token__startswith=SPARING)), 0),
+        )
+        left = max(min(spare, most - 1) - (held["all"] - held["sparing"]), 0)
+        calls = min(wanted, most - left - held["all"])
         if calls < 1:
             raise NoSlotError(f"All {most} calls at a time that {connection} allows are under way.")
         token = uuid.uuid4().hex
+        if spare:
+            token = SPARING + token[len(SPARING) :]
         CallSlot.objects.create(
             connection=connection, token=token, calls=calls, until=now + good_for
         )
