@@ -14,7 +14,14 @@ from jobs.models import BulkWriteJob
 from jobs.services.registering.pastes import lines, tables
 from jobs.services.registering.pastes.answers import ids_in_json, pieces_in
 from jobs.services.registering.pastes.loose_json import Reader
-from jobs.services.registering.pastes.pieces import BULK_READ, NO_ID, Piece, Verdict
+from jobs.services.registering.pastes.pieces import (
+    BULK_READ,
+    NO_ID,
+    NOT_SHAPED,
+    Piece,
+    Verdict,
+    is_long_id,
+)
 from jobs.zoho.errors import clean_text, redact
 
 __all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read", "read_ids"]
@@ -86,7 +93,7 @@ def read(text: str) -> Paste:
         paste.notes.append(table.note)
         found: Iterator[tuple[int, Piece]] = iter(table.pieces)
     else:
-        found = _pieces(text)
+        found = iter(_shaped(list(_pieces(text))))
     _collect(paste, found)
     _note_damage(paste)
     return paste
@@ -184,6 +191,16 @@ def _pieces(text: str) -> Iterator[tuple[int, Piece]]:
             for piece in lines.pieces_of(text[at:end]):
                 yield bisect_right(starts, at), piece
         at = end
+
+
+def _shaped(found: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
+    """The pieces of a text; beside ids of Zoho's shape, other numbers are none."""
+    if not any(is_long_id(piece.job_id) for _, piece in found):
+        return found
+    return [
+        (line, Piece(piece.text, Verdict.NOT_AN_ID, why=NOT_SHAPED) if piece.is_bare else piece)
+        for line, piece in found
+    ]
 
 
 def _of_value_without_ids(text: str) -> list[Piece]:

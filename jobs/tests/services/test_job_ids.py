@@ -103,6 +103,31 @@ PASTES = {
     "its name in capitals": f"JOB_ID={ONE} ZGID={ORG} createdBy={CREATOR}",
     "after a time in microseconds": f"1732458001123456 created {ONE}",
     "after a time in nanoseconds": f"ts=1732458001123456789 {ONE}",
+    "with no-break spaces": "111\u00a0111\u00a0000\u00a0000\u00a0541\u00a0958",
+    "the same, narrow, in a note": "Leads 111\u202f111\u202f000\u202f000\u202f541\u202f958 2500",
+    "the first of a list": f"1. {ONE}",
+    "the first of a list, in a bracket": f"1) {ONE}",
+    "the first of a list, in brackets": f"(1) {ONE}",
+    "the first of a list, in square brackets": f"[1] {ONE}",
+    "beside a count": f"{ONE} 2500",
+    "beside counts": f"{ONE};1000;5",
+    "beside a count and a module": f"{ONE},Leads,2500",
+    "with its module": f"Leads: {ONE}",
+    "with its module and a dash": f"Deals - {ONE}",
+    "with its module alone": f"Contacts {ONE}",
+    "with its module and an arrow": f"Leads file -> {ONE}",
+    "with its module and a count": f"Leads\t{ONE}\t1000",
+    "with what it was for": f"Import of 2500 records: {ONE}",
+    "beside a lead": f"lead_id={FILE} {ONE} Record Id: {CREATOR}",
+    "an object of java": f"BulkWriteJob(id={ONE}, createdBy=User(id={CREATOR}))",
+    "one with a name first": f"BulkWriteJob(id={ONE}, createdBy=User(name=x, id={CREATOR}))",
+    "named piece by piece": f"'Job ID:', '{ONE}', 'File ID:', '{FILE}'",
+    "xml": f"<id>{ONE}</id><file>{FILE}</file>",
+    "beside a date of digits": f"20261120100000123 {ONE}",
+    "beside a date of digits in a log": f"20261120100000123 INFO created {ONE}",
+    "beside round nanoseconds": f"1732458001123000000 {ONE}",
+    "a table in markdown": f"| Job | Id |\n|-----|:---|\n| Nightly leads | {ONE} |",
+    "a table with names of jobs": f"Job,Id\nNightly leads,{ONE}",
     "beside an unnamed org": f"2026-11-24T18:00:01.123456789Z org {ORG}: job {ONE} (file {FILE})",
 }
 
@@ -157,6 +182,36 @@ def test_what_is_no_id_is_named_and_not_taken(text):
 @pytest.mark.parametrize("text", ["", "  \n\t\n ", ",;,", "\n" * 10_000])
 def test_nothing_pasted_is_nothing(text):
     assert job_ids.read_ids(text) == []
+
+
+@pytest.mark.parametrize("short", ["0", "2026", "20261120", "404", "1" * 22])
+def test_numbers_of_another_shape_are_ids_only_where_no_other_is_or_so_named(short):
+    assert told(f"{short}\n{ONE}") == [(1, "not_an_id", ""), (2, "tracked", ONE)]
+    assert ids(f"{ONE} {short}") == [ONE]
+    assert ids(f"{short} rows") == []
+    assert ids(f"{short}") == [short]
+    assert ids(f"job id: {short}\n{ONE}") == [short, ONE]
+    assert ids(f"Job ID,x\n{short},1") == [short]
+
+
+@pytest.mark.parametrize(
+    "number", ["20261120100000123", "20261120100000123456", "1732458001123456789"]
+)
+def test_a_nameless_time_is_no_id(number):
+    assert told(number) == [(1, "not_an_id", "")]
+    assert "looks like a time" in job_ids.read_ids(number)[0].why
+    assert ids(f"job id: {number}") == [number]
+    assert ids(f"when,what,zoho\n{number},a,{ONE}\n{int(number) + 1},b,{TWO}") == [ONE, TWO]
+
+
+@pytest.mark.parametrize("job_id", ["1732458000000541958", "2026112000000541958", ONE])
+def test_an_id_of_zohos_shape_is_no_time(job_id):
+    assert ids(job_id) == [job_id]
+
+
+@pytest.mark.parametrize("text", ["404\n405", "404, 405", "1. 404\n2. 405", "404 405"])
+def test_a_list_of_short_ids_alone_is_taken(text):
+    assert ids(text) == ["404", "405"]
 
 
 def test_an_id_named_twice_is_taken_once_and_said_so():
@@ -311,6 +366,8 @@ def test_ids_that_were_floats_are_suspected():
 OTHERS = {
     "an upload's answer": (json.dumps(UPLOADED), "uploaded file"),
     "a file's id in a log": (f"uploaded, file_id={FILE}", "uploaded file"),
+    "a lead in a log": (f"converted lead_id={CREATOR}", "“lead”"),
+    "a record in a log": (f"Record Id: {CREATOR}", "“record”"),
     "a user in a log": (f"signed in as user {CREATOR}", "“user”"),
     "an org in a log": (f"zgid: {ORG}", "“zgid”"),
     "a refused call": (

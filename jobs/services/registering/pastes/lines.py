@@ -2,21 +2,36 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from jobs.services.registering.pastes.answers import ID_NAMES, JOB_NAMES
 from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     FILE_ID,
+    LIKE_A_TIME,
     ROUNDED,
     Piece,
     Verdict,
+    is_long_id,
+    is_time,
     piece_of,
     plain,
 )
 
 _PARTING = re.compile(r"[\s,;|]+")
 _LIST_MARK = re.compile(r"[,;|]")
-_GROUPED = re.compile(r"\s*[\"']?[0-9]{1,3}(?:([,.'\u2019 ])[0-9]{3})(?:\1[0-9]{3}){3,9}[\"']?\s*")
+_GROUPED = re.compile(
+    r"\s*[\"']?[0-9]{1,3}(?:([,.'\u2019\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3}){3,9}[\"']?\s*"
+)
+# Blanks that do not break stand between the digits of one number.
+_UNBROKEN = re.compile(
+    r"(?<![\w.,])[0-9]{1,3}(?:([\u00a0\u202f])[0-9]{3})(?:\1[0-9]{3}){3,9}(?!\w)"
+)
+# What numbers the lines of a list: `1.`, `1)`, `(1)`, `[1]`.
+_LIST_NUMBER = re.compile(
+    r"\s*(?:[-*\u2022]\s+)?(?:[0-9]{1,4}[.)]|\([0-9]{1,4}\)|\[[0-9]{1,4}\])\s+(?=\S)"
+)
+_NAMED_ALONE = re.compile(r"\W*job[ _-]?id\W*([0-9]{1,30})\W*", re.I)
 # Decimal commas would part the number.
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])([0-9]),([0-9]{1,17}[eE]\+?[0-9]{2})(?!\w)")
 
@@ -27,12 +42,17 @@ _ADDRESS = re.compile(
 _NUMBER = re.compile(r"(?<![\w.])[0-9]{15,20}(?!\w|\.[0-9])")
 _EXPONENT = re.compile(r"(?<![\w.])[0-9]\.[0-9]{1,17}[eE]\+?1[4-9](?!\w)")
 # The words right before a number, which say what it is: `file_id=`, `"jobId":`, `bulk write job`.
-_NAME_BEFORE = re.compile(r"([A-Za-z][A-Za-z_ .-]{0,60}?)[\s\"'`:=#(<\[\\/]*\Z")
+_NAME_BEFORE = re.compile(
+    r"([A-Za-z][A-Za-z_ .-]{0,60}?)(?:[\s\"'`:=#(<\[\\/]|(?<![-=])>|(?<=[:=][\"']),)*\Z"
+)
+# Whose `id` it is, as in `User(id=`.
+_HOLDER = re.compile(r"([A-Za-z_]{1,60})[\\\"']*\s*[:=]?\s*[({]\s*[\\\"']*\Z")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _BETWEEN_NUMBERS = re.compile(r"[\s,;|/&\"'()\[\]]*(?:and|und|or|,)?[\s,;|/&\"'()\[\]]*")
 # An object of somebody or something else, such as the user who created the job.
 _OBJECT_OF_OTHERS = re.compile(
-    r"(?:created_by|modified_by|owner|user|module|org|profile|role)[\\\"']*\s*[:=]\s*\{[^{}]*\}?",
+    r"(?:created_?by|modified_?by|owner|user|module|org|profile|role)"
+    r"(?:[\\\"']*\s*[:=]\s*\w{0,60}[{(]|\()[^{}()]*[})]?",
     re.I,
 )
 _BULK_READ = re.compile(r"bulk[ _-]?read|\"?operation[\\\"']*\s*[:=]\s*[\\\"']*read\b", re.I)
@@ -41,13 +61,15 @@ _BULK_WRITE = re.compile(r"bulk[ _-]?write", re.I)
 _EMPTY_WORDS = frozenset(("id", "ids", "no", "nr", "number", "key", "is", "was", "the", "with"))
 _OF_JOBS = frozenset(("job", "jobs", "write", "import"))
 _OF_OTHERS = frozenset((
-    "account", "app", "attachment", "by", "client", "connection", "contact", "correlation",
-    "creator", "deal", "epoch", "event", "field", "file", "group", "layout", "lead", "message",
-    "micros", "millis", "module", "nanos", "ns", "org", "organisation", "organization", "owner",
-    "parent", "pid", "portal", "process", "profile", "record", "req", "request", "role",
-    "session", "span", "subform", "tenant", "thread", "time", "timestamp", "trace", "ts", "us",
-    "user", "zaaid", "zgid", "zoid", "zsoid", "zuid",
+    "app", "attachment", "by", "client", "connection", "correlation", "creator", "epoch",
+    "event", "field", "file", "group", "layout", "message", "micros", "millis", "module",
+    "nanos", "ns", "org", "organisation", "organization", "owner", "parent", "pid", "portal",
+    "process", "profile", "req", "request", "role", "session", "span", "subform", "tenant",
+    "thread", "time", "timestamp", "trace", "ts", "us", "user", "zaaid", "zgid", "zoid",
+    "zsoid", "zuid",
 ))  # fmt: skip
+# People note jobs by their modules, "Leads: 1111…": these name a record only as its id.
+_OF_RECORDS = frozenset(("account", "contact", "deal", "lead", "record"))
 
 
 def pieces_of(line: str) -> list[Piece]:
@@ -55,14 +77,22 @@ def pieces_of(line: str) -> list[Piece]:
 
     Empty for a line without words, and for the heading of a list of ids.
     """
-    line = _DECIMAL_COMMA.sub(r"\1.\2", line)
+    line = _LIST_NUMBER.sub("", _DECIMAL_COMMA.sub(r"\1.\2", line), count=1)
+    if named := _NAMED_ALONE.fullmatch(line):
+        return [Piece(line.strip(), job_id=named[1])]
     if _GROUPED.fullmatch(line) and (piece := piece_of(line)):
         return [piece]
+    line = _UNBROKEN.sub(_digits, line)
     parts = [part for part in _PARTING.split(line) if part.strip("\"'`=<>()[]{}:")]
     if not parts or plain(line) in ID_NAMES:
         return []
     alone = [piece_of(part) for part in parts]
-    if all(alone):
+    sure = [piece is not None and _is_sure(piece) for piece in alone]
+    if all(alone) and not any(sure):
+        return [_unsure(piece) for piece in alone if piece is not None]
+    # Beside an id, or among words, other numbers count something.
+    alone = [piece if is_sure else None for piece, is_sure in zip(alone, sure, strict=True)]
+    if all(piece or number for piece, number in zip(alone, map(piece_of, parts), strict=True)):
         return [piece for piece in alone if piece is not None]
     share = sum(piece is not None for piece in alone) / len(alone)
     is_list = len(parts) > 1 and share >= 0.5
@@ -75,6 +105,19 @@ def pieces_of(line: str) -> list[Piece]:
             for part, piece in zip(parts, alone, strict=True)
         ]
     return [Piece(line.strip(), Verdict.NOT_AN_ID)]
+
+
+def _is_sure(piece: Piece) -> bool:
+    """Whether what nobody names is an id by its shape, or what Excel has left of one."""
+    if piece.verdict == Verdict.ROUNDED:
+        return True
+    return is_long_id(piece.job_id) and not is_time(piece.job_id)
+
+
+def _unsure(piece: Piece) -> Piece:
+    if is_time(piece.job_id):
+        return Piece(piece.text, Verdict.NOT_AN_ID, why=LIKE_A_TIME)
+    return replace(piece, is_bare=True)
 
 
 def addresses_in(text: str) -> Iterator[Piece]:
@@ -95,7 +138,7 @@ def _in_text(line: str) -> Iterator[Piece]:
             yield Piece(text, piece.verdict, piece.job_id, piece.why)
         return
     is_read = _BULK_READ.search(line) is not None and not _BULK_WRITE.search(line)
-    searched = _OBJECT_OF_OTHERS.sub(_blanks, line) if "{" in line else line
+    searched = _OBJECT_OF_OTHERS.sub(_blanks, line) if "{" in line or "(" in line else line
     named: dict[str, str] = {}
     kind, end = "", -1
     for found in _NUMBER.finditer(searched):
@@ -103,7 +146,7 @@ def _in_text(line: str) -> Iterator[Piece]:
         if between is None or (kind != "job" and not _LIST_MARK.search(between[0])):
             kind = _kind_of(searched[max(found.start() - 64, 0) : found.start()])
         end = found.end()
-        if kind or not _is_time(found[0]):
+        if kind or not is_time(found[0]):
             named.setdefault(found[0], kind)
     best = "job" if "job" in named.values() else ""
     taken = [job_id for job_id, kind in named.items() if kind == best]
@@ -130,8 +173,14 @@ def _kind_of(before: str) -> str:
         return "job"
     is_id = False
     while words and words[-1] in _EMPTY_WORDS:
-        is_id = is_id or words[-1] == "id"
+        is_id = is_id or words[-1] in ("id", "ids")
         words.pop()
+    if not words and is_id and name and (holder := _HOLDER.search(before, 0, name.start())):
+        words = [word.lower() for word in _WORD.findall(holder[1])]
+        if not words or words[-1] in _EMPTY_WORDS:
+            return "job"
+        is_job = words[-1] in JOB_NAMES or words[-1] not in _OF_OTHERS | _OF_RECORDS
+        return "job" if is_job else words[-1]
     if not words:
         return "job" if is_id else ""
     word = words[-1]
@@ -142,18 +191,13 @@ def _kind_of(before: str) -> str:
             return "job"
         if stem in _OF_OTHERS:
             return stem
+        if stem in _OF_RECORDS and (is_id or word.endswith(("id", "ids"))):
+            return stem
     return ""
 
 
-def _is_time(digits: str) -> bool:
-    """Whether a nameless number is a time in micro- or nanoseconds, 2017 to 2036.
-
-    Zoho's ids are an org's number, noughts and a count.
-    """
-    if "0000" in digits:
-        return False
-    seconds = {16: digits[:10], 19: digits[:10]}.get(len(digits), "0")
-    return 1_500_000_000 <= int(seconds) <= 2_100_000_000
+def _digits(found: re.Match[str]) -> str:
+    return re.sub(r"[^0-9]", "", found[0])
 
 
 def _blanks(found: re.Match[str]) -> str:

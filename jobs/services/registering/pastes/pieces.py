@@ -10,6 +10,11 @@ _LONG_ID = re.compile(r"[0-9]{15,20}")
 _EXPONENT = re.compile(r"[0-9](?:[.,][0-9]{1,17})?[eE]\+?[0-9]{2}")
 _WITH_POINT_ZERO = re.compile(r"([0-9]{1,30})\.0{1,6}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:([,.'\u2019\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3}){3,9}")
+# 20261120100000123: with milli- or microseconds.
+_DATE = re.compile(
+    r"20(?:1[7-9]|2[0-9]|3[0-6])(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9](?:[0-9]{3}|[0-9]{6})"
+)
 # What Excel keeps of a number.
 _EXCEL_DIGITS = 15
 
@@ -38,18 +43,28 @@ FILE_ID = (
     "The number is the id of an uploaded file. The job's own id is in the answer to the call that "
     "created the job."
 )
+NOT_SHAPED = (
+    "Zoho's ids have 15 to 20 digits. If this is the id of a job all the same, write “job id:” "
+    "before it."
+)
+LIKE_A_TIME = "The number looks like a time. If it is the id of a job, write “job id:” before it."
 RECORD_ID = "It is the id of a record, not of a job."
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One piece of a paste; `why` says in a sentence why it is no job's id, where it is none."""
+    """One piece of a paste; `why` says in a sentence why it is no job's id, where it is none.
+
+    `is_bare`: a number that nobody names and that is not shaped like Zoho's ids, so that it is one
+    only where no other is.
+    """
 
     text: str
     verdict: Verdict = Verdict.TRACKED
     job_id: str = ""
     why: str = ""
     label: str = ""
+    is_bare: bool = False
 
 
 def is_id(text: str) -> bool:
@@ -75,6 +90,18 @@ def piece_of(text: str) -> Piece | None:
             return Piece(bare, job_id=digits)
         return Piece(bare, Verdict.ROUNDED, why=ROUNDED)
     return None
+
+
+def is_time(digits: str) -> bool:
+    """Whether a number is a time, 2017 to 2036: written as a date, or in micro- or nanoseconds.
+
+    Zoho's ids are an org's number and a count, which has twelve digits, noughts before it.
+    """
+    if _DATE.fullmatch(digits):
+        return True
+    if len(digits) not in (16, 19) or digits[-12:-8] == "0000":
+        return False
+    return 1_500_000_000 <= int(digits[:10]) <= 2_100_000_000
 
 
 def plain(name: str) -> str:

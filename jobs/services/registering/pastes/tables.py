@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.services.registering.pastes import lines
-from jobs.services.registering.pastes.answers import ID_NAMES
+from jobs.services.registering.pastes.answers import ID_NAMES, JOB_NAMES
 from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     NO_ID,
+    NOT_SHAPED,
     Piece,
     Verdict,
     is_long_id,
+    is_time,
     piece_of,
     plain,
 )
@@ -50,7 +52,7 @@ def read(text: str) -> Table | None:
     if "{" in first_line or max(map(first_line.count, DELIMITERS)) > MOST_COLUMNS:
         return None
     delimiters = separator[1] if separator else DELIMITERS
-    by_name = [mark for mark in delimiters if _id_column(_cells(first_line, mark)) is not None]
+    by_name = [mark for mark in delimiters if _id_columns(_cells(first_line, mark))]
     by_values = [mark for mark in delimiters if mark in first_line and mark not in by_name]
     by_values.sort(key=first_line.count, reverse=True)
     for mark in [*by_name, *by_values]:
@@ -81,7 +83,8 @@ def _rows(text: str, begin: int, delimiter: str) -> list[tuple[int, list[str]]]:
     line = before + 1
     try:
         for row in reader:
-            if any(cell.strip() for cell in row):
+            # Those of dashes alone part the head of a table in Markdown from the rest.
+            if any(cell.strip(" :-") for cell in row):
                 rows.append((line, row))
             line = before + reader.line_num + 1
     except csv.Error:
@@ -93,15 +96,8 @@ def _table(rows: list[tuple[int, list[str]]], *, is_named: bool) -> Table | None
     if not rows:
         return None
     header = rows[0][1]
-    column = _id_column(header) if is_named else None
-    by_values = _column_by_values([row for _, row in rows])
-    if column is not None and by_values not in (None, column):
-        # "id" may number the rows, and the ids of jobs stand elsewhere.
-        filled = [row[column] for _, row in rows[1:] if len(row) > column]
-        if plain(header[column]) == "id" and not any(is_long_id(cell.strip()) for cell in filled):
-            column = None
-    if column is None:
-        column = by_values
+    named = _id_columns(header) if is_named else []
+    column = _believed(named, header, [row for _, row in rows])
     if column is None:
         return None
     has_header = is_named or _id_of(header, column) is None
@@ -115,19 +111,48 @@ def _table(rows: list[tuple[int, list[str]]], *, is_named: bool) -> Table | None
         ),
         None,
     )
+    is_told = column in named
     kinds = [at for at, name in enumerate(names) if plain(name) in ("operation", "jobtype")]
     pieces = [
-        (line, _piece(row, column, label, kinds)) for line, row in rows[1 if has_header else 0 :]
+        (line, _piece(row, column, label, kinds, is_named=is_told))
+        for line, row in rows[1 if has_header else 0 :]
     ]
     if not pieces:
         return None
     return Table(pieces, _note(rows, names, column, label))
 
 
-def _id_column(header: Sequence[str]) -> int | None:
-    """The column whose name says that it holds ids."""
+def _id_columns(header: Sequence[str]) -> list[int]:
+    """The columns whose names say that they hold ids, the surest first."""
     names = [plain(name) for name in header]
-    return next((names.index(wanted) for wanted in ID_NAMES if wanted in names), None)
+    return [names.index(wanted) for wanted in ID_NAMES if wanted in names]
+
+
+def _believed(named: list[int], header: list[str], rows: list[list[str]]) -> int | None:
+    """The column of ids: a name is believed only where ids stand below it.
+
+    "Job" may head names, and "id" may number the rows while the ids of jobs stand elsewhere.
+    """
+    shares = {at: _shares(rows[1:], at) for at in named}
+    if long := [at for at in named if shares[at][0] >= 0.5]:
+        return long[0]
+    if told := [at for at in named if shares[at][1] >= 0.5 and plain(header[at]) in JOB_NAMES]:
+        return told[0]
+    if (by_values := _column_by_values(rows)) is not None:
+        return by_values
+    any_ids = [at for at in named if shares[at][1] >= 0.5] or [
+        at for at in named if shares[at][1] > 0
+    ]
+    return any_ids[0] if any_ids else None
+
+
+def _shares(rows: list[list[str]], at: int) -> tuple[float, float]:
+    """Which shares of a column's filled cells are shaped like Zoho's ids, and may be ids at all."""
+    filled = [row[at].strip() for row in rows if at < len(row) and row[at].strip()]
+    pieces = [piece_of(cell) or next(iter(lines.addresses_in(cell)), None) for cell in filled]
+    found = [piece for piece in pieces if piece is not None]
+    long = [piece for piece in found if not piece.job_id or is_long_id(piece.job_id)]
+    return len(long) / max(len(filled), 1), len(found) / max(len(filled), 1)
 
 
 def _column_by_values(rows: list[list[str]]) -> int | None:
@@ -149,12 +174,14 @@ def _column_by_values(rows: list[list[str]]) -> int | None:
 
 def _id_of(row: list[str], at: int) -> str | None:
     piece = piece_of(row[at]) if at < len(row) else None
-    if piece is None:
+    if piece is None or is_time(piece.job_id):
         return None
     return piece.text if piece.verdict == Verdict.ROUNDED or is_long_id(piece.job_id) else None
 
 
-def _piece(row: list[str], column: int, label: int | None, kinds: list[int]) -> Piece:
+def _piece(
+    row: list[str], column: int, label: int | None, kinds: list[int], *, is_named: bool
+) -> Piece:
     cell = row[column].strip() if column < len(row) else ""
     shown = cell or " ".join(part.strip() for part in row if part.strip())
     piece = piece_of(cell) if cell else None
@@ -163,6 +190,8 @@ def _piece(row: list[str], column: int, label: int | None, kinds: list[int]) -> 
     if piece is None:
         why = NO_ID if cell else "The column of ids is empty in this row."
         return Piece(shown, Verdict.NOT_AN_ID, why=why)
+    if not is_named and piece.job_id and not is_long_id(piece.job_id):
+        return Piece(shown, Verdict.NOT_AN_ID, why=NOT_SHAPED)
     if any(at < len(row) and plain(row[at]) in ("read", "bulkread") for at in kinds):
         return Piece(shown, Verdict.BULK_READ, piece.job_id, BULK_READ)
     text = row[label].strip() if label is not None and label < len(row) else ""
