@@ -15,6 +15,7 @@ from jobs.models import Alert, Connection, Heartbeat
 from jobs.services.connections.connection_states import UNANSWERED_IS_BAD_AFTER, Key, state_of
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits
+from jobs.services.observing.standing import PROMISED
 
 # A due job that nobody has asked about for this long means that polling does not keep up.
 LATE_AFTER = timedelta(minutes=2)
@@ -238,6 +239,10 @@ def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
         )
     elif not watch.is_on:
         return
+    elif connection.waiting_for in PROMISED and connection.resume_at is not None:
+        # A wait with a known end is an answer of Zoho or our own choice, and no silence.
+        if connection.resume_at > now:
+            yield from _waiting(watch, now)
     elif _lasts(connection.unanswered_since, now, SILENT_AFTER):
         is_long = _lasts(connection.unanswered_since, now, UNANSWERED_IS_BAD_AFTER)
         yield Finding(

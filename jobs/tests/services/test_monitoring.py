@@ -234,6 +234,19 @@ class TestConnections:
         change(connection, last_answer_at=timezone.now() - 6 * MINUTE)
         assert not found()["waits"].is_blind
 
+    @pytest.mark.parametrize("waiting_for", ["throttled", "tokens", "credits"])
+    def test_a_wait_with_a_known_end_is_no_silence(self, connection, waiting_for):
+        since = timezone.now() - 10 * MINUTE
+        change(connection, unanswered_since=since, last_answer_at=since, waiting_for=waiting_for)
+        change(connection, resume_at=timezone.now() + MINUTE)
+        assert set(found()) == {"waits"}
+
+        change(connection, resume_at=timezone.now() - timedelta(seconds=1))
+        assert "silent" not in found()
+
+        change(connection, waiting_for="unavailable")
+        assert found()["silent"].is_blind
+
     def test_used_up_credits_hinder_at_once_and_blind_after_half_an_hour(self, connection):
         later = timezone.now() + MINUTE
         change(connection, waiting_for="credits", resume_at=later)
