@@ -32,11 +32,14 @@ from jobs.zoho.errors import (
 
 PLACE_FIELDS = ("data_center", "environment", "api_url", "accounts_url", "download_url")
 SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", "client_secret", "refresh_token")
+# What decides whether Zoho answers: what it said before holds no longer where one is changed.
+ANSWERED_BY_FIELDS = (*SIGN_IN_FIELDS, "api_version")
+CREDIT_FIELDS = ("daily_credits", "edition", "paid_users")
+# Waits whose end Zoho has set: nothing that is changed here ends them.
+SET_BY_ZOHO = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS)
 # What a connection is like that nothing is known against.
 WELL = {
     "blocked_at": None,
-    "resume_at": None,
-    "waiting_for": "",
     "last_error": None,
     "failures": 0,
     "unanswered_since": None,
@@ -116,8 +119,9 @@ def has_moved(stored: Connection, changed: Connection) -> bool:
 def save(connection: Connection) -> None:
     """Store a new or changed connection, see `prepare`; errors likewise.
 
-    Where it signs in otherwise than before, a blocked or throttled one may be polled again at
-    once; other changes leave its state alone.
+    One that is asked otherwise than before, or has other credits, may be polled again at once
+    where it was blocked, or waited for credits; what Zoho wants it to wait for stays, unless it
+    asks another org now. Other changes leave its state alone.
     """
     stored = prepare(connection)
     if stored is None:
@@ -130,11 +134,21 @@ def save(connection: Connection) -> None:
     fields = fields - {"id", "paused"} | {"is_sample"}
     # Somebody may have signed in meanwhile.
     fields -= _untouched_secrets(connection)
-    if _signs_in_otherwise(stored, connection):
+    ended: list[Connection.Waiting | str] = []
+    if _differ(stored, connection, ANSWERED_BY_FIELDS):
         for name, value in WELL.items():
             setattr(connection, name, value)
         fields |= set(WELL)
+        is_there = not has_moved(stored, connection)
+        waits = ["", *Connection.Waiting]
+        ended = [wait for wait in waits if not (is_there and wait in SET_BY_ZOHO)]
+    elif _differ(stored, connection, CREDIT_FIELDS):
+        # If they still do not suffice, the next poll finds that out.
+        ended = [Connection.Waiting.CREDITS]
     connection.save(update_fields=fields)
+    rows = Connection.objects.filter(pk=connection.pk, waiting_for__in=ended)
+    if rows.update(resume_at=None, waiting_for=""):
+        connection.resume_at, connection.waiting_for = None, ""
 
 
 def _forget_sign_in(stored: Connection, moved: Connection) -> None:
@@ -151,9 +165,9 @@ def _untouched_secrets(connection: Connection) -> set[str]:
     return {name for name, value in vars(connection).items() if isinstance(value, Sealed)}
 
 
-def _signs_in_otherwise(stored: Connection, changed: Connection) -> bool:
+def _differ(stored: Connection, changed: Connection, names: tuple[str, ...]) -> bool:
     try:
-        return any(getattr(stored, name) != getattr(changed, name) for name in SIGN_IN_FIELDS)
+        return any(getattr(stored, name) != getattr(changed, name) for name in names)
     except UndecryptableError:
         return True
 

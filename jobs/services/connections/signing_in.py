@@ -22,9 +22,6 @@ from jobs.zoho import consent
 from jobs.zoho.errors import ZohoSignInError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
 
-# Waits that another sign-in ends.
-CURED = (Connection.Waiting.REPAIR, Connection.Waiting.TOKENS)
-
 
 class StateRefusedError(Exception):
     """What Zoho's redirect brought back is not of a sign-in that this session waits for."""
@@ -202,7 +199,7 @@ def _store(connection: Connection, client: Client, refresh_token: str) -> Connec
     if not is_stored:
         raise MovedError(connection)
     # Tried at once; that it works, the first answer about a job shows.
-    connections.filter(waiting_for__in=CURED).update(resume_at=None, waiting_for="")
+    connections.filter(waiting_for=Connection.Waiting.REPAIR).update(resume_at=None, waiting_for="")
     connections.exclude(blocked_at=None).update(
         last_error={
             "code": None,

@@ -1,0 +1,77 @@
+"""Changing a connection: what it lifts of a connection's waits, and what stays."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Connection
+from jobs.services.connections import connecting
+from jobs.tests.factories import make_connection
+
+pytestmark = pytest.mark.django_db
+
+Waiting = Connection.Waiting
+
+
+@pytest.fixture(autouse=True)
+def stand_in_allowed(settings):
+    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+
+
+def after_change(stored: dict, **changed) -> Connection:
+    """A connection as stored, once it was changed so."""
+    connection = make_connection(**stored)
+    for name, value in changed.items():
+        setattr(connection, name, value)
+    connecting.save(connection)
+    return Connection.objects.get(pk=connection.pk)
+
+
+def waiting(waiting_for: str) -> dict:
+    return {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": waiting_for}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"daily_credits": 9_000}, {"edition": "ultimate"}, {"paid_users": 40}],
+    ids=str,
+)
+def test_other_credits_end_the_wait_for_credits(changed):
+    now = after_change(waiting(Waiting.CREDITS), **changed)
+
+    assert (now.resume_at, now.waiting_for) == (None, "")
+
+
+@pytest.mark.parametrize("waiting_for", [wait for wait in Waiting if wait != Waiting.CREDITS])
+def test_other_credits_end_no_other_wait(waiting_for):
+    assert after_change(waiting(waiting_for), daily_credits=9_000).waiting_for == waiting_for
+
+
+def test_a_change_of_something_else_does_not_end_the_wait_for_credits():
+    now = after_change(waiting(Waiting.CREDITS), stuck_after_minutes=90)
+
+    assert now.waiting_for == Waiting.CREDITS
+
+
+@pytest.mark.parametrize("waiting_for", [Waiting.THROTTLED, Waiting.TOKENS])
+def test_another_sign_in_does_not_end_what_zoho_wants_waited_for(waiting_for):
+    now = after_change(waiting(waiting_for), refresh_token="another")
+
+    assert now.waiting_for == waiting_for
+    assert now.resume_at is not None
+
+
+def test_another_place_is_asked_at_once():
+    now = after_change(waiting(Waiting.THROTTLED), api_url="http://127.0.0.1:9/elsewhere")
+
+    assert (now.resume_at, now.waiting_for) == (None, "")
+
+
+def test_another_api_version_lifts_a_block_and_keeps_the_sign_in():
+    blocked = {"blocked_at": timezone.now(), "last_error": {"code": "INVALID_URL_PATTERN"}}
+    now = after_change(waiting(Waiting.REPAIR) | blocked, api_version="v8")
+
+    assert (now.blocked_at, now.last_error, now.resume_at, now.waiting_for) == (None,) * 3 + ("",)
+    assert now.is_signed_in
+    assert now.client_secret
