@@ -3,6 +3,9 @@
 Zoho's word on one job is that job's. Where no job of a batch is answered, the connection is at
 fault: it waits as a whole, and its jobs keep their places. Where others are answered, a job that
 is not backs off by itself.
+
+A refusal that names the whole connection may still be meant for one job. That job is a suspect:
+it is asked about again after a minute, and what is said of others meanwhile tells who is meant.
 """
 
 import logging
@@ -12,10 +15,11 @@ from itertools import takewhile
 
 from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
 from jobs.services import wording
-from jobs.services.observing import schedule
+from jobs.services.observing import schedule, standing
 from jobs.services.observing.batch import Batch
 from jobs.services.observing.standing import Concern, error_as_json, needs_person
 from jobs.zoho.client import Answer
+from jobs.zoho.codes import CODES
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoSignInError, ZohoThrottledError
 
 logger = logging.getLogger(__name__)
@@ -23,6 +27,9 @@ logger = logging.getLogger(__name__)
 UNREACHABLE_AFTER = timedelta(hours=6)
 # So many failures in a row take half an hour: below that nobody needs to look.
 UNREACHABLE_FAILURES = 14
+REFUSALS = [
+    code for code, known in CODES.items() if (known.kind, known.scope) == ("rejected", "connection")
+]
 
 Failed = tuple[BulkWriteJob, ZohoError, datetime]
 
@@ -55,8 +62,7 @@ def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: 
     `failed`: jobs with errors and when they were asked about, in the order in which these came.
     `answered`: Zoho has answered about other jobs of the batch.
     """
-    refused = [one for one in failed if is_refusal(one[1])]
-    is_suspect = answered and not _stand_at_the_end(failed, refused)
+    own, is_all = _judge_refusals(batch, failed, answered=answered)
     silent = [one for one in failed if is_outage(one[1])]
     is_outage_of_all = bool(silent) and not answered and _is_everybodys(batch, silent)
     for job, error, asked_at in failed:
@@ -64,9 +70,13 @@ def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: 
         batch.unchanged.append(job)
         if isinstance(error, ZohoThrottledError):
             concern.throttling = _longer(concern.throttling, error)
-        elif is_refusal(error) and (is_suspect or _was_suspect(job, error)):
-            _suspect(batch, job, error, asked_at, answered=answered)
+        elif is_refusal(error) and not is_all:
+            concern.suspect = None if answered or job.pk in own else job.pk
+            _suspect(batch, job, error, asked_at, is_own=answered or job.pk in own)
         elif needs_person(error):
+            if is_refusal(error) and concern.refusal is None and job.pk not in own:
+                # Should it be this job's alone, that shows once others are answered.
+                _note(batch, job, error)
             concern.refusal = concern.refusal or error
         elif isinstance(error, ZohoRejectedError):
             _take_rejection(batch, job, error, asked_at)
@@ -75,7 +85,7 @@ def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: 
             if is_outage_of_all:
                 concern.outage = error
             else:
-                _back_off(batch, job)
+                _back_off(batch, job, asked_at)
                 concern.is_silent = not answered
         job.last_polled_at = asked_at
         job.polls += 1
@@ -85,10 +95,37 @@ def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: 
         _tell_unreachable(batch, [job for job, _, _ in silent])
 
 
-def _stand_at_the_end(failed: Sequence[Failed], refused: Sequence[Failed]) -> bool:
-    """Whether Zoho has begun to refuse one job after the other, which is no one job's matter."""
+def _judge_refusals(
+    batch: Batch, failed: Sequence[Failed], *, answered: bool
+) -> tuple[set[int], bool]:
+    """The keys of jobs refused as before while others were answered since; whether all are meant.
+
+    All are meant where Zoho has begun to refuse one job after the other, and where there is no
+    other job to be asked, or none that has been answered about since the last suspect.
+    """
+    refused = [one for one in failed if is_refusal(one[1])]
+    own = {job.pk for job, error, _ in refused if _was_refused(job, error) and _fails_alone(job)}
+    others = [job for job, _, _ in refused if job.pk not in own]
     last = list(takewhile(lambda one: is_refusal(one[1]), reversed(failed)))
-    return len(refused) > 1 and len(last) == len(refused)
+    if answered:
+        return own, len(others) > 1 and len(last) == len(refused)
+    if batch.connection.is_blocked or len(others) > 1:
+        return own, True
+    return own, bool(others) and not _may_be_alone(batch, others[0])
+
+
+def _may_be_alone(batch: Batch, job: BulkWriteJob) -> bool:
+    """Whether another job can tell if the connection is refused or this job alone."""
+    connection = batch.connection
+    if not standing.answers_lately(connection, batch.at):
+        return False
+    others = BulkWriteJob.objects.filter(connection=connection).active().exclude(pk=job.pk)
+    suspects = others.filter(
+        last_polled_at__gt=connection.last_answer_at,
+        last_polled_at__lte=batch.at,
+        poll_error__code__in=REFUSALS,
+    )
+    return others.exists() and not suspects.exists()
 
 
 def _is_everybodys(batch: Batch, silent: Sequence[Failed]) -> bool:
@@ -125,28 +162,24 @@ def _note(batch: Batch, job: BulkWriteJob, error: ZohoError) -> None:
     job.poll_error = error_as_json(error)
 
 
-def _back_off(batch: Batch, job: BulkWriteJob) -> None:
+def _back_off(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:
     job.failures += 1
     seconds = schedule.seconds_to_poll_again(job.failures) * batch.stretch
-    job.next_poll_at = batch.at + timedelta(seconds=seconds)
+    planned = batch.at + timedelta(seconds=seconds)
+    job.next_poll_at = schedule.unless_made_due(planned, job.next_poll_at, asked_at, batch.at)
 
 
-def _was_suspect(job: BulkWriteJob, error: ZohoError) -> bool:
-    """Whether it was refused before while others were answered, and these can tell who is meant."""
-    if (job.poll_error or {}).get("code") != error.code:
-        return False
-    others = BulkWriteJob.objects.filter(connection=job.connection).active().exclude(pk=job.pk)
-    return _fails_alone(job) or others.exists()
+def _was_refused(job: BulkWriteJob, error: ZohoError) -> bool:
+    return (job.poll_error or {}).get("code") == error.code
 
 
 def _suspect(
-    batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime, *, answered: bool
+    batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime, *, is_own: bool
 ) -> None:
-    """Try a job again that alone was refused while others were answered; block it in the end."""
-    was_refused = (job.poll_error or {}).get("code") == error.code
-    is_alone = answered or _fails_alone(job)
+    """Try a job again that alone was refused; block it if that is so while others are answered."""
+    was_refused = _was_refused(job, error)
     _note(batch, job, error)
-    if was_refused and is_alone:
+    if was_refused and is_own:
         _block(batch, job, error, asked_at)
     else:
         job.next_poll_at = batch.at + timedelta(seconds=schedule.SUSPECT_RETRY_SECONDS)

@@ -200,6 +200,9 @@ def _undo_clock_change(now: datetime) -> None:
             connection.resume_at -= connection.last_polled_at - now
         connection.last_polled_at = now
         connection.save(update_fields=["last_polled_at", "resume_at"])
+        for name in ("blocked_at", "unanswered_since", "last_answer_at"):
+            later = Connection.objects.filter(**{"pk": connection.pk, f"{name}__gt": now})
+            later.update(**{name: now})
 
 
 def _lanes(connection: Connection) -> int:

@@ -232,10 +232,7 @@ def _plan_while_running(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> 
         stretch=batch.stretch,
     )
     planned = asked_at + timedelta(seconds=seconds)
-    if job.next_poll_at is not None and asked_at < job.next_poll_at <= batch.at:
-        # Made due while the answer was awaited, which may be older than what that was for.
-        planned = min(planned, asked_at + timedelta(seconds=schedule.MIN_SECONDS))
-    job.next_poll_at = planned
+    job.next_poll_at = schedule.unless_made_due(planned, job.next_poll_at, asked_at, batch.at)
 
 
 def _plan_after_end(batch: Batch, job: BulkWriteJob, asked_at: datetime) -> None:

@@ -1,6 +1,7 @@
 """When Zoho is asked next. Pure: times and numbers in, seconds out."""
 
 import random
+from datetime import datetime, timedelta
 
 MIN_SECONDS = 5.0
 QUIET_SHARE = 0.10
@@ -91,6 +92,20 @@ def seconds_to_poll_after_end(polls_after_end: int, *, is_completed: bool) -> fl
     if polls_after_end >= (POLLS_AFTER_COMPLETED if is_completed else POLLS_AFTER_OTHER_END):
         return None
     return _jittered(_doubled(AFTER_END_BASE_SECONDS, polls_after_end, AFTER_END_MAX_SECONDS))
+
+
+def unless_made_due(
+    planned: datetime, due_at: datetime | None, asked_at: datetime, now: datetime
+) -> datetime:
+    """The planned time of the next poll, or a sooner one for a job made due while Zoho was asked.
+
+    `due_at` is what the job has now. The answer may be older than what it was made due for. Who
+    does that waits for MIN_SECONDS after the poll before, so the time may be still to come.
+    """
+    soonest = asked_at + timedelta(seconds=MIN_SECONDS)
+    if due_at is None or not asked_at < due_at <= max(now, soonest):
+        return planned
+    return min(planned, soonest)
 
 
 def _doubled(seconds: float, times: int, longest: float) -> float:

@@ -8,7 +8,11 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.models import Alert, Connection
+from django.db import transaction
+from django.utils import timezone
+
+from jobs.models import Alert, BulkWriteJob, Connection
+from jobs.models.leases import is_free
 from jobs.services import wording
 from jobs.services.limits import credits
 from jobs.services.observing import schedule
@@ -26,6 +30,10 @@ logger = logging.getLogger(__name__)
 # A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
 TRY_AGAIN = timedelta(minutes=30)
 UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
+# One that answered so lately is not refused as a whole because one job is.
+ANSWERS_FOR = timedelta(hours=1)
+# Longer than an unanswered connection is left alone by itself, once it may be asked again.
+UNASKED_AFTER = timedelta(minutes=30)
 # Waits whose end Zoho or the budget has set: an answer that was under way does not shorten them.
 PROMISED = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS, Connection.Waiting.CREDITS)
 FIELDS = [
@@ -46,7 +54,8 @@ class Concern:
 
     `answered_at`: when the latest question was asked that Zoho answered; `refusal` needs a person;
     `outage` is why there was no answer about any job of the batch; `is_silent`: there was none,
-    but that may be the one job's own.
+    but that may be the one job's own; `suspect` is the key of a job that alone was refused, where
+    nobody knows yet whether the connection is. `is_poll` is off where no job was asked about.
     """
 
     asked_at: datetime | None = None
@@ -55,6 +64,8 @@ class Concern:
     throttling: ZohoThrottledError | None = None
     outage: ZohoError | None = None
     is_silent: bool = False
+    suspect: int | None = None
+    is_poll: bool = True
 
 
 def needs_person(error: ZohoError) -> bool:
@@ -62,6 +73,12 @@ def needs_person(error: ZohoError) -> bool:
     if isinstance(error, ZohoSignInError):
         return True
     return isinstance(error, ZohoRejectedError) and error.scope == "connection"
+
+
+def answers_lately(connection: Connection, now: datetime) -> bool:
+    """Whether Zoho has answered about one of its jobs within the last hour."""
+    answered_at = connection.last_answer_at
+    return answered_at is not None and now - answered_at < ANSWERS_FOR
 
 
 def error_as_json(error: ZohoError) -> dict[str, object]:
@@ -83,7 +100,9 @@ def note(batch: Batch, concern: Concern, *, answered: bool) -> None:
         return
     # Last of the rows that a batch locks: its jobs come first.
     connection = Connection.objects.select_for_update(no_key=True).get(pk=batch.connection.pk)
-    connection.last_polled_at = concern.asked_at
+    _forget_unasked_time(batch, connection, concern.asked_at)
+    if concern.is_poll:
+        connection.last_polled_at = concern.asked_at
     if concern.answered_at is not None:
         _take_answer(batch, connection, concern.answered_at)
     is_silent = concern.is_silent or concern.outage or concern.throttling
@@ -95,7 +114,18 @@ def note(batch: Batch, concern: Concern, *, answered: bool) -> None:
         _slow_down(batch, connection, concern.throttling, answered=answered)
     elif concern.outage is not None:
         _note_outage(batch, connection, concern.outage)
+    elif concern.suspect is not None and not answered:
+        _try_another(batch, connection, concern.suspect)
     connection.save(update_fields=FIELDS)
+
+
+def note_download(connection: Connection, concern: Concern) -> None:
+    """Store and tell what the answer to a download says of its connection as a whole."""
+    concern.is_poll = False
+    with transaction.atomic():
+        batch = Batch(connection, timezone.now())
+        note(batch, concern, answered=concern.answered_at is not None)
+        batch.write_alerts()
 
 
 def pause_for(connection: Connection, error: ZohoThrottledError, now: datetime) -> datetime:
@@ -133,7 +163,7 @@ def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
 def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
     connection.last_answer_at = answered_at
     blocked_at, since = connection.blocked_at, connection.unanswered_since
-    if blocked_at is not None and answered_at <= blocked_at:
+    if blocked_at is not None and answered_at <= blocked_at <= batch.at:
         return
     if blocked_at is not None:
         batch.tell(
@@ -154,6 +184,23 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
         connection.resume_at, connection.waiting_for = None, ""
 
 
+def _forget_unasked_time(batch: Batch, connection: Connection, asked_at: datetime) -> None:
+    """Count time without answers anew where nobody has asked: nothing ran here, or it was paused.
+
+    What was told goes on, so that its end is told too; a time still to come was stored before the
+    clock was set back.
+    """
+    since, asked_before = connection.unanswered_since, connection.last_polled_at
+    if since is None:
+        return
+    if since > batch.at:
+        connection.unanswered_since = asked_at
+    elif asked_before is not None and not _was_told(connection, since):
+        could_ask_at = max(asked_before, connection.resume_at or asked_before)
+        if asked_at - could_ask_at > UNASKED_AFTER:
+            connection.unanswered_since = None
+
+
 def _was_told(connection: Connection, since: datetime) -> bool:
     told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
     return told.filter(about=since.isoformat()).exists()
@@ -167,6 +214,20 @@ def _block(batch: Batch, connection: Connection, error: ZohoError) -> None:
     connection.blocked_at = batch.at
     logger.warning("Connection %s needs a person: %s", connection, error)
     batch.tell(Alert.Kind.CONNECTION_BLOCKED, str(error), about=batch.at.isoformat())
+
+
+def _try_another(batch: Batch, connection: Connection, suspect: int) -> None:
+    """Have one other job asked about at once, and no more until it is answered about."""
+    connection.failures = max(connection.failures, 1)
+    others = BulkWriteJob.objects.filter(connection=connection).active().exclude(pk=suspect)
+    free = is_free(batch.at, BulkWriteJob.LONGEST_LEASE)
+    others = others.filter(free, poll_error__isnull=True)
+    if others.filter(next_poll_at__lte=batch.at).exists():
+        return
+    # Whoever has locked one is about to learn what Zoho says of it: waiting could deadlock.
+    another = others.select_for_update(skip_locked=True).order_by("next_poll_at", "pk").first()
+    if another is not None:
+        others.filter(pk=another.pk).update(next_poll_at=batch.at)
 
 
 def _slow_down(

@@ -174,6 +174,7 @@ def test_a_job_that_alone_is_not_answered_backs_off_and_keeps_the_last_good_stat
     waits = []
     for _ in range(9):
         before = timezone.now()
+        BulkWriteJob.objects.update(next_poll_at=before)
         observe_together((other, body(other, "ADDED")), (job, ZohoUnavailableError("No answer.")))
         waits.append((job.next_poll_at - before).total_seconds())
 
@@ -425,3 +426,15 @@ def test_the_first_poll_of_a_young_job_is_followed_soon_and_that_of_an_old_one_l
 
     assert (young.next_poll_at - young.last_polled_at).total_seconds() < 6
     assert (old.next_poll_at - old.last_polled_at).total_seconds() > 200
+
+
+def test_a_job_made_due_for_a_few_seconds_later_while_it_was_asked_about_stays_due():
+    start = timezone.now() - timedelta(hours=1)
+    job = make_job(make_proven(), last_changed_at=start, created_time=start)
+    observe(job, body(job, created_time=start.isoformat()), asked_at=start)
+    asked_at = timezone.now()
+    promised = asked_at + timedelta(seconds=3)
+    BulkWriteJob.objects.filter(pk=job.pk).update(next_poll_at=promised)
+    observe(job, body(job, created_time=start.isoformat()), asked_at=asked_at)
+
+    assert promised <= job.next_poll_at <= asked_at + timedelta(seconds=schedule.MIN_SECONDS)

@@ -260,6 +260,7 @@ class TestAnAnswerThatIsNone:
         observe(job, running(job))
         seen = job.last_changed_at
         for _ in range(15):
+            BulkWriteJob.objects.update(next_poll_at=timezone.now())
             observe_together((other, running(other)), (job, error))
 
         assert (job.status, job.added_count, job.outcome) == ("INPROGRESS", 5, Outcome.RUNNING)
@@ -270,6 +271,18 @@ class TestAnAnswerThatIsNone:
         assert kinds(job) == []
         noted = job.events.get(kind=JobEvent.Kind.POLL_FAILED)
         assert noted.excerpt == error.excerpt
+
+    def test_leaves_a_job_that_was_made_due_meanwhile_due(self):
+        org = make_proven()
+        now = timezone.now()
+        job = make_job(org, failures=30, last_polled_at=now - timedelta(seconds=2))
+        other = make_job(org)
+        asked_at = timezone.now()
+        promised = now + timedelta(seconds=3)
+        BulkWriteJob.objects.filter(pk=job.pk).update(next_poll_at=promised)
+        observe_together((other, running(other)), (job, DOWN), asked_at=asked_at)
+
+        assert promised <= job.next_poll_at <= asked_at + timedelta(seconds=5)
 
     def test_does_not_count_as_an_answer_of_the_connection(self):
         job = make_job()

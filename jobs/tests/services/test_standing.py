@@ -231,6 +231,79 @@ class TestNoAnswerForHalfAnHour:
 
         assert kinds(org) == []
 
+    def test_does_not_count_while_nothing_ran_here(self):
+        org = make_proven()
+        jobs = jobs_of(org, 2)
+        fail_together(jobs, DOWN)
+        with pass_time(hours=6):
+            now = timezone.now()
+            org = fail_together(jobs, DOWN)
+        assert kinds(org) == []
+        assert org.unanswered_since >= now
+
+        for minutes in (15, 31):
+            with pass_time(hours=6, minutes=minutes):
+                fail_together(jobs, DOWN)
+        assert kinds(org) == ["unreachable"]
+
+    def test_that_was_told_is_told_to_be_over_though_nothing_ran_here_meanwhile(self):
+        org = make_proven()
+        [job] = jobs_of(org, 1)
+        for minutes in (0, 20, 40, 600):
+            with pass_time(minutes=minutes):
+                fail_together([job], DOWN)
+        with pass_time(minutes=601):
+            observe(job, running(job))
+
+        assert kinds(org) == ["unreachable", "recovered"]
+
+    def test_counts_while_it_waits_for_as_long_as_zoho_says(self):
+        org = make_proven()
+        [job] = jobs_of(org, 1)
+        for minutes in (0, 61):
+            with pass_time(minutes=minutes):
+                fail_together([job], ZohoThrottledError("Slow down.", retry_after=3600))
+
+        assert kinds(org) == ["unreachable"]
+
+
+class TestAClockThatIsSetBack:
+    def test_while_it_is_blocked_does_not_keep_it_blocked(self):
+        org = make_proven()
+        first, other = jobs_of(org, 2)
+        with pass_time(hours=1):
+            fail_together([first], ZohoSignInError("Revoked.", code="invalid_code"))
+        polling.claim_due()
+
+        org.refresh_from_db()
+        assert org.blocked_at <= timezone.now()
+        assert org.resume_at < timezone.now() + timedelta(minutes=31)
+        with pass_time(minutes=31):
+            observe(other, running(other))
+        org.refresh_from_db()
+        assert not org.is_blocked
+        assert kinds(org) == ["connection_blocked", "recovered"]
+
+    def test_by_a_little_does_not_hide_an_answer(self):
+        org = make_proven(blocked_at=timezone.now() + timedelta(seconds=50))
+        [job] = jobs_of(org, 1)
+        observe(job, running(job))
+
+        org.refresh_from_db()
+        assert not org.is_blocked
+
+    def test_does_not_hide_an_outage(self):
+        org = make_proven(
+            unanswered_since=timezone.now() + timedelta(hours=5),
+            last_polled_at=timezone.now() + timedelta(hours=5),
+        )
+        jobs = jobs_of(org, 2)
+        for minutes in (0, 20, 40):
+            with pass_time(minutes=minutes):
+                fail_together(jobs, DOWN)
+
+        assert kinds(org) == ["unreachable"]
+
 
 class TestThrottling:
     def test_is_the_connections_matter_and_no_jobs(self):
@@ -307,8 +380,9 @@ class TestARefusalOfTheWholeConnection:
         assert org.waiting_for == Waiting.REPAIR
         assert kinds(org) == ["connection_blocked"]
         for job in jobs:
-            assert (job.poll_state, job.poll_error) == (PollState.ACTIVE, None)
-            assert (job.needs_attention, job.events.exists()) == (False, False)
+            assert (job.poll_state, job.needs_attention) == (PollState.ACTIVE, False)
+        # Should it be the job's own, that shows once the others are answered.
+        assert [job.poll_error is None for job in jobs] == [False, True, True, True, True]
 
     def test_is_tried_again_after_half_an_hour_and_told_no_more(self):
         [job] = jobs_of(make_proven(), 1)
@@ -333,9 +407,9 @@ class TestARefusalOfTheWholeConnection:
 
     def test_is_not_over_with_an_answer_that_was_under_way(self):
         org = make_proven()
-        first, other = jobs_of(org, 2)
+        first, second, other = jobs_of(org, 3)
         asked_at = timezone.now()
-        fail_together([first], REFUSED)
+        fail_together([first, second], REFUSED)
         observe(other, running(other), asked_at=asked_at)
 
         org.refresh_from_db()
