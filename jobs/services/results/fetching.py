@@ -27,11 +27,19 @@ from jobs.models import (
     UndecryptableError,
 )
 from jobs.services import alerting
-from jobs.services.connections.access import CustomHostsForbiddenError, open_client
+from jobs.services.connections.access import CustomHostsForbiddenError, open_client, open_tokens
 from jobs.services.judging import judge_again
 from jobs.services.limits import credits, slots
 from jobs.services.observing import schedule, waiting
-from jobs.services.observing.standing import error_as_json, hold_back_for_credits, pause_for
+from jobs.services.observing.standing import (
+    Concern,
+    answers_lately,
+    error_as_json,
+    hold_back_for_credits,
+    needs_person,
+    note_download,
+    pause_for,
+)
 from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
 from jobs.zoho.downloads import RESULT_KEPT_FOR
@@ -52,6 +60,9 @@ AT_A_TIME = 1
 # Zoho keeps a result for seven days, so there is time to wait for better weather.
 KEEP_TRYING = RESULT_KEPT_FOR
 SLOW_RETRY = timedelta(minutes=30)
+# Of a download that Zoho refuses as it may every call: what polls learn meanwhile tells. While
+# the connection needs a person, nothing of it is fetched anyway.
+REFUSED_RETRY = timedelta(minutes=1)
 # Of a download for which no call was free.
 SLOT_RETRY = timedelta(seconds=5)
 # A ZIP that cannot be read may have been cut short on its way.
@@ -109,7 +120,7 @@ def fetch(result_id: int) -> None:
         return
     try:
         with slots.held(connection, good_for=_slot_good_for()) as slot:
-            if not credits.reserve(connection, 1)[0]:
+            if not credits.reserve(connection, 1, slot=slot).calls:
                 _put_off(result, hold_back_for_credits(connection, timezone.now()))
                 return
             _attempt(result, slot)
@@ -146,10 +157,14 @@ def _put_off(result: Result, until: datetime | None) -> None:
 
 
 def _fetch(result: Result, slot: slots.Slot) -> None:
+    connection, asked_at = result.job.connection, timezone.now()
     try:
-        opened = open_client(result.job.connection)
+        if connection.is_blocked and not waiting.why_not(connection, asked_at):
+            # It may have been repaired: Zoho is asked again, not what is remembered of it.
+            open_tokens(connection).forget_refusal()
+        opened = open_client(connection)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-        _try_later(result, _own_error(str(error)), SLOW_RETRY)
+        _take_refusal(result, ZohoSignInError(str(error)), asked_at)
         return
     try:
         # On a full disk closing the file fails as well, so that too happens within the `try`.
@@ -162,13 +177,15 @@ def _fetch(result: Result, slot: slots.Slot) -> None:
                 seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
             )
             slot.release()
+            _note_answer(connection, asked_at)
             _keep(result, target, _analyses(result, target))
     except ResultGoneError as error:
         _end(result, Result.State.EXPIRED, error_as_json(error))
-    except ZohoSignInError as error:
-        _try_later(result, error_as_json(error), SLOW_RETRY)
-    except ZohoRejectedError as error:
-        _end(result, Result.State.REFUSED, error_as_json(error))
+    except (ZohoSignInError, ZohoRejectedError) as error:
+        if needs_person(error):
+            _take_refusal(result, error, asked_at)
+        else:
+            _end(result, Result.State.REFUSED, error_as_json(error))
     except ZohoThrottledError as error:
         now = timezone.now()
         until = pause_for(result.job.connection, error, now)
@@ -184,6 +201,39 @@ def _fetch(result: Result, slot: slots.Slot) -> None:
         logger.warning("Result of job %s could not be stored: %s", result.job, error)
         message = f"It could not be stored here: {error.strerror or error}."
         _try_later(result, _own_error(message, MAKE_ROOM), SLOW_RETRY)
+
+
+def _take_refusal(result: Result, error: ZohoError, asked_at: datetime) -> None:
+    """Take what Zoho refuses as it may every call: the connection needs a person, or this result.
+
+    It is the result's own where it was refused in the same way before and Zoho has answered about
+    jobs since, or answers and there is no other job by which to tell.
+    """
+    connection = Connection.objects.get(pk=result.job.connection_id)
+    known = result.error or {}
+    was_refused = (known.get("code"), known.get("message")) == (error.code, error.message)
+    refused_at = (result.next_attempt_at or asked_at) - REFUSED_RETRY
+    answered_at = connection.last_answer_at
+    is_own = was_refused and answered_at is not None and answered_at > refused_at
+    if not is_own:
+        if isinstance(error, ZohoSignInError) or not answers_lately(connection, asked_at):
+            note_download(connection, Concern(asked_at, refusal=error))
+        elif BulkWriteJob.objects.filter(connection=connection).active().exists():
+            note_download(connection, Concern(asked_at, suspect=result.job_id))
+        else:
+            is_own = was_refused
+    if is_own:
+        _end(result, Result.State.REFUSED, error_as_json(error))
+    else:
+        _try_later(result, error_as_json(error), REFUSED_RETRY)
+
+
+def _note_answer(connection: Connection, asked_at: datetime) -> None:
+    """Say that a connection works again, where no job is watched by which that would show."""
+    if not connection.is_blocked:
+        return
+    if not BulkWriteJob.objects.filter(connection=connection).active().exists():
+        note_download(connection, Concern(asked_at, answered_at=asked_at))
 
 
 def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:

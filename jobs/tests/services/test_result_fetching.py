@@ -13,9 +13,9 @@ from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
 from jobs import tasks
-from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse, JobEvent, Result
+from jobs.models import Alert, BulkWriteJob, CallSlot, Connection, CreditUse, JobEvent, Result
 from jobs.services.limits import credits, slots
-from jobs.services.observing import polling
+from jobs.services.observing import leases, polling
 from jobs.services.results import fetching
 from jobs.tests.factories import body, completed, make_job, observe
 from jobs.tests.factories import resource as part
@@ -171,18 +171,85 @@ def test_a_failure_that_comes_late_leaves_a_kept_result_alone(zoho, job):
     assert (job.result.state, job.result.error) == (State.ARCHIVED, None)
 
 
-def test_a_missing_permission_ends_the_fetching_until_somebody_refreshes(zoho, job):
-    zoho.offers(job, b'{"code": "NO_PERMISSION", "message": "permission denied"}', status=403)
+MINUTE = timedelta(minutes=1)
+FORBIDDEN = b'{"code": "NO_PERMISSION", "message": "permission denied"}'
 
-    result = fetch(job)
+
+def kinds() -> list[str]:
+    told = Alert.objects.filter(job=None).order_by("pk")
+    return list(told.values_list("kind", flat=True))
+
+
+def test_a_missing_permission_ends_the_fetching_until_somebody_refreshes(zoho, job):
+    zoho.offers(job, FORBIDDEN, status=403)
+
+    assert fetch(job).state == State.PENDING
+    result = fetch(job, after=MINUTE)
 
     assert (result.state, result.error["code"]) == (State.REFUSED, "NO_PERMISSION")
     assert "administrator" in result.error["resolution"]
-    assert fetch(job, after=timedelta(days=3)).attempts == 1
+    assert fetch(job, after=timedelta(days=3)).attempts == 2
+    assert not Connection.objects.get().is_blocked
 
     zoho.mock.replace(responses.GET, result_url(job), body=ZIP)
     polling.make_due([job])
     assert fetch(job).state == State.ARCHIVED
+
+
+def test_a_missing_permission_has_another_job_tell_whose_it_is(zoho, job):
+    zoho.offers(job, FORBIDDEN, status=403)
+    other = make_job(job.connection, next_poll_at=timezone.now() + timedelta(hours=1))
+    fetch(job)
+    assert not Connection.objects.get().is_proven
+    assert fetch(job, after=MINUTE).state == State.PENDING
+
+    [claim] = polling.claim_due()
+    leases.release(job.connection, claim.lease_token)
+    with time_machine.travel(timezone.now() + MINUTE):
+        observe(other, body(other))
+    assert fetch(job, after=3 * MINUTE).state == State.REFUSED
+    assert kinds() == []
+
+
+def test_a_missing_permission_of_a_connection_that_was_not_answered_lately_is_told(zoho, job):
+    zoho.offers(job, FORBIDDEN, status=403)
+    assert fetch(job, after=timedelta(hours=2)).state == State.PENDING
+
+    org = Connection.objects.get()
+    assert (org.is_blocked, org.last_error["code"]) == (True, "NO_PERMISSION")
+    assert kinds() == ["connection_blocked"]
+
+
+def test_a_revoked_sign_in_is_told_though_no_job_is_watched_and_over_when_repaired(zoho, job):
+    polled_at = Connection.objects.get().last_polled_at
+    zoho.mock.replace(responses.POST, TOKEN_URL, json={"error": "invalid_code"})
+    zoho.offers(job, ZIP)
+    for minutes in (0, 2, 10, 29, 32, 40):
+        assert fetch(job, after=minutes * MINUTE).state == State.PENDING
+
+    org = Connection.objects.get()
+    assert (org.is_blocked, org.last_error["code"]) == (True, "invalid_code")
+    assert org.last_polled_at == polled_at
+    assert kinds() == ["connection_blocked"]
+    assert len(zoho.asked(TOKEN_URL)) == 2
+
+    zoho.mock.replace(responses.POST, TOKEN_URL, json={"access_token": "new", "expires_in": 3600})
+    assert fetch(job, after=63 * MINUTE).state == State.ARCHIVED
+    assert not Connection.objects.get().is_blocked
+    assert kinds() == ["connection_blocked", "recovered"]
+
+
+def test_a_sign_in_that_is_refused_for_results_alone_does_not_stop_the_connection_again(zoho, job):
+    zoho.offers(job, b'{"code": "OAUTH_SCOPE_MISMATCH"}', status=401)
+    other = make_job(job.connection)
+    fetch(job)
+    assert Connection.objects.get().is_blocked
+
+    with time_machine.travel(timezone.now() + 31 * MINUTE):
+        observe(other, body(other))
+    assert fetch(job, after=32 * MINUTE).state == State.REFUSED
+    assert not Connection.objects.get().is_blocked
+    assert kinds() == ["connection_blocked", "recovered"]
 
 
 def test_a_dead_link_is_not_asked_for_again_even_by_a_refresh(zoho, job):
