@@ -94,12 +94,12 @@ def test_an_id_that_zoho_does_not_know_is_blocked_with_the_reason_and_others_go_
     live_worker, sandbox, connection
 ):
     [known] = sandbox.add_jobs(1, kind="nothing", rows=5, life=0.1)
-    track(connection, "404", known)
+    track(connection, "111111000000000404", known)
 
     tick_until(lambda: Result.objects.filter(state=Result.State.ARCHIVED).exists())
     tick_until(lambda: BulkWriteJob.objects.filter(poll_state="blocked").exists())
 
-    stranger = BulkWriteJob.objects.get(zoho_job_id="404")
+    stranger = BulkWriteJob.objects.get(zoho_job_id="111111000000000404")
     assert stranger.poll_state == BulkWriteJob.PollState.BLOCKED
     assert stranger.poll_error["code"] == "RESOURCE_NOT_FOUND"
     assert stranger.needs_attention
