@@ -125,7 +125,7 @@ def _sign_in(connection: Connection, form: SignInForm) -> TestResult:
             signing_in.with_refresh_token(connection, form.client, given["refresh_token"])
     except ZohoError as error:
         return _refusal(error)
-    except signing_in.MovedError as error:
+    except (signing_in.MovedError, signing_in.UnprovenError) as error:
         return TestResult(False, str(error))
     return TestResult(True, "")
 

@@ -188,7 +188,7 @@ def test(connection: Connection) -> TestResult:
     """
     if not connection.is_signed_in:
         return TestResult(False, "Nobody has signed in to Zoho for it yet.", "Sign in to Zoho.")
-    if waits := _what_zoho_waits_for(connection):
+    if waits := what_zoho_waits_for(connection):
         return waits
     try:
         with slots.held(connection), open_client(connection) as client:
@@ -213,7 +213,7 @@ def test(connection: Connection) -> TestResult:
         return TestResult(False, str(error))
 
 
-def _what_zoho_waits_for(connection: Connection) -> TestResult | None:
+def what_zoho_waits_for(connection: Connection) -> TestResult | None:
     """That Zoho has asked for a pause which is not over: asking meanwhile makes it last longer."""
     stored = Connection.objects.get(pk=connection.pk)
     words = {

@@ -15,11 +15,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.models import Connection, SignIn
-from jobs.services.connections.access import open_tokens, proxies, region_of
-from jobs.services.connections.connecting import PLACE_FIELDS
+from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
+from jobs.services.connections.access import open_client, open_tokens, proxies, region_of
+from jobs.services.connections.connecting import NO_JOB, PLACE_FIELDS, what_zoho_waits_for
+from jobs.services.limits import credits, slots
+from jobs.services.observing import standing
 from jobs.zoho import consent
-from jobs.zoho.errors import ZohoSignInError, clean_text
+from jobs.zoho.errors import ZohoError, ZohoSignInError, ZohoThrottledError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
 
 
@@ -42,6 +44,17 @@ class MovedError(Exception):
         super().__init__(
             f"{connection.name} was changed meanwhile, and now names another place than the one "
             "that this sign-in was made for. Nothing was stored: sign in again."
+        )
+
+
+class UnprovenError(Exception):
+    """Whether jobs can be read with a new sign-in could not be asked; nothing was stored."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "Zoho accepts the refresh token, but whether bulk write jobs can be read with it could "
+            f"not be asked now: {why} Nothing was stored, and the sign-in that the connection has "
+            "stays in use. Try again later."
         )
 
 
@@ -171,10 +184,12 @@ def keep_access_token(connection: Connection, grant: Grant) -> None:
 
 @sensitive_variables()
 def with_refresh_token(connection: Connection, client: Client, refresh_token: str) -> Connection:
-    """Sign a stored connection in with a refresh token that gives an access token now.
+    """Sign a stored connection in with a refresh token that bulk write jobs can be read with.
 
-    The connection anew. Raises a kind of ZohoError and MovedError, and nothing is stored then.
-    Other errors: `access.region_of`.
+    The connection anew. Costs one API credit. Where jobs cannot be asked about for now, a token
+    that Zoho accepts is stored nevertheless, unless it would replace a sign-in that works. Raises
+    a kind of ZohoError, UnprovenError and MovedError, and nothing is stored then. Other errors:
+    `access.region_of`.
     """
     trial = copy.copy(connection)
     trial.client_id, trial.client_secret = client.client_id, client.client_secret
@@ -182,7 +197,52 @@ def with_refresh_token(connection: Connection, client: Client, refresh_token: st
     tokens = open_tokens(trial)
     tokens.forget_refusal()
     tokens.get()
+    unproven = _why_unproven(trial)
+    if unproven and _works(connection):
+        raise UnprovenError(unproven)
     return _store(connection, client, refresh_token)
+
+
+@sensitive_variables()
+def _why_unproven(trial: Connection) -> str:
+    """Why nobody knows whether jobs can be read with a trial sign-in; empty where they can.
+
+    Raises a kind of ZohoError where they cannot.
+    """
+    if waits := what_zoho_waits_for(trial):
+        return waits.message
+    jobs = BulkWriteJob.objects.filter(connection=trial)
+    job_id = jobs.order_by("-pk").values_list("zoho_job_id", flat=True).first()
+    try:
+        with slots.held(trial), open_client(trial) as client:
+            calls = credits.reserve(trial, 1)[0]
+            if not calls:
+                return "The API credits that Bulkwatch may use within 24 hours are used up."
+            try:
+                client.job_details(job_id or NO_JOB)
+            finally:
+                credits.spend(trial, client.calls - calls)
+                if client.was_answered:
+                    credits.note_remaining(trial, client.credits_remaining)
+    except slots.NoSlotError:
+        return "All calls that this connection may make at a time are under way."
+    except ZohoError as error:
+        if error.code == "RESOURCE_NOT_FOUND":
+            return ""
+        if standing.needs_person(error):
+            raise
+        if isinstance(error, ZohoThrottledError):
+            standing.pause_for(trial, error, timezone.now())
+        return str(error)
+    return ""
+
+
+def _works(connection: Connection) -> bool:
+    """Whether a connection has a sign-in that nothing is known against."""
+    try:
+        return bool(connection.refresh_token) and connection.blocked_at is None
+    except UndecryptableError:
+        return False
 
 
 @sensitive_variables()

@@ -1,13 +1,16 @@
-"""Changing a connection: what it lifts of a connection's waits, and what stays."""
+"""Changing a connection and signing it in: what that lifts, what it replaces, what stays."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from jobs.models import Connection
-from jobs.services.connections import connecting
-from jobs.tests.factories import make_connection
+from jobs.models import Connection, CreditUse
+from jobs.services.connections import connecting, signing_in
+from jobs.tests.factories import make_connection, make_job
+from jobs.tests.stand_in import error_body
+from jobs.zoho.errors import ZohoError
 
 pytestmark = pytest.mark.django_db
 
@@ -75,3 +78,62 @@ def test_another_api_version_lifts_a_block_and_keeps_the_sign_in():
     assert (now.blocked_at, now.last_error, now.resume_at, now.waiting_for) == (None,) * 3 + ("",)
     assert now.is_signed_in
     assert now.client_secret
+
+
+# --- Another refresh token
+
+
+OLD = {"client_id": "1000.OLD", "client_secret": "old", "refresh_token": "old"}
+CLIENT = signing_in.Client("1000.NEW", "new-secret")
+
+
+def sign_in_with_another_token(connection: Connection) -> None:
+    signing_in.with_refresh_token(connection, CLIENT, "new-token")
+
+
+def stored_token() -> str:
+    return Connection.objects.get().refresh_token
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "OAUTH_SCOPE_MISMATCH"), (403, "NO_PERMISSION"), (404, "INVALID_URL_PATTERN")],
+)
+def test_a_token_that_jobs_cannot_be_read_with_replaces_no_sign_in(zoho, status, code):
+    job = make_job(make_connection(**OLD))
+    zoho.gives_tokens()
+    zoho.says(job, error_body(code), status)
+
+    with pytest.raises(ZohoError) as caught:
+        sign_in_with_another_token(job.connection)
+
+    assert caught.value.code == code
+    assert stored_token() == "old"
+    assert Connection.objects.get().blocked_at is None
+
+
+def test_a_token_that_reads_no_such_job_is_stored(zoho):
+    job = make_job(make_connection(**OLD))
+    zoho.gives_tokens()
+    zoho.says(job, error_body("RESOURCE_NOT_FOUND"), 404)
+
+    sign_in_with_another_token(job.connection)
+
+    assert stored_token() == "new-token"
+    assert CreditUse.objects.get().calls == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [({}, True), ({"blocked_at": timezone.now()}, False), ({"refresh_token": ""}, False)],
+    ids=["works", "blocked", "unsigned"],
+)
+def test_where_jobs_cannot_be_asked_about_now_only_a_sign_in_that_works_is_kept(zoho, fields, kept):
+    job = make_job(make_connection(**OLD | fields))
+    zoho.gives_tokens()
+    zoho.says(job, b"busy", 503)
+
+    with pytest.raises(signing_in.UnprovenError) if kept else nullcontext():
+        sign_in_with_another_token(job.connection)
+
+    assert stored_token() == ("old" if kept else "new-token")
