@@ -12,6 +12,7 @@ from jobs.models import Connection
 from jobs.services.connections import connecting, signing_in
 from jobs.zoho.errors import ZohoError
 
+ADDRESSES = ("api", "accounts", "download")
 SECRETS = {
     "ZOHO_CLIENT_SECRET": "client_secret",
     "ZOHO_REFRESH_TOKEN": "refresh_token",
@@ -42,6 +43,12 @@ class Command(BaseCommand):
             action="store_true",
             help="what is read in place of a refresh token is a self client's grant code",
         )
+        parser.add_argument(
+            "--forget-sign-in",
+            action="store_true",
+            help="with another data centre, environment or address and no new secrets: drop the "
+            "sign-in, which is worth nothing there",
+        )
         parser.add_argument("--edition", choices=Connection.Edition.values)
         parser.add_argument("--paid-users", type=int, metavar="USERS")
         parser.add_argument(
@@ -64,6 +71,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         connection = Connection.objects.filter(name=options["name"]).first()
         is_new = connection is None
+        if is_new and options["data_center"] is None:
+            raise CommandError(
+                f"There is no connection {options['name']} yet: say in which data centre its Zoho "
+                "account is, for example --data-center eu.",
+                returncode=2,
+            )
         connection = connection or Connection(name=options["name"])
         given: dict[str, Any] = {
             "data_center": options["data_center"],
@@ -91,12 +104,31 @@ class Command(BaseCommand):
             if value is not None:
                 setattr(connection, name, value)
         if connection.data_center != Connection.DataCenter.CUSTOM:
+            addresses = [f"--{name}-url" for name in ADDRESSES if options[f"{name}_url"]]
+            if addresses:
+                raise CommandError(
+                    f"{' and '.join(addresses)} goes with --data-center custom only: Zoho's own "
+                    "data centres have addresses of their own.",
+                    returncode=2,
+                )
             connection.api_url = connection.accounts_url = connection.download_url = ""
+        if not (options["forget_sign_in"] or code or given.get("refresh_token")):
+            self._keep_sign_in(connection)
         if is_new and options["max_concurrency"] is None:
             most = connecting.calls_allowed(connection)
             connection.max_concurrency = most or connection.max_concurrency
         self._store(connection, code)
         self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
+
+    def _keep_sign_in(self, connection: Connection) -> None:
+        stored = Connection.objects.filter(pk=connection.pk).first()
+        if stored and stored.is_signed_in and connecting.has_moved(stored, connection):
+            raise CommandError(
+                f"{connection.name} would move to another data centre, environment or address, "
+                "where its sign-in is worth nothing. Give new secrets in the same call, or "
+                "--forget-sign-in to drop the one it has. Nothing was changed.",
+                returncode=2,
+            )
 
     @sensitive_variables()
     def _store(self, connection: Connection, code: str | None) -> None:

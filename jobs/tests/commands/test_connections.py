@@ -71,7 +71,9 @@ class TestAddConnection:
     def test_takes_the_secrets_from_standard_input(self, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.StringIO("from-stdin-1\nfrom-stdin-2\n"))
 
-        assert run("add_connection", "one", "--client-id", "1000.A").status == 0
+        assert (
+            run("add_connection", "one", "--data-center", "us", "--client-id", "1000.A").status == 0
+        )
 
         org = Connection.objects.get()
         assert (org.client_secret, org.refresh_token) == ("from-stdin-1", "from-stdin-2")
@@ -80,7 +82,7 @@ class TestAddConnection:
         monkeypatch.setenv("ZOHO_CLIENT_SECRET", "from-environment")
         monkeypatch.setattr("sys.stdin", io.StringIO("from-stdin\n"))
 
-        run("add_connection", "one", "--client-id", "1000.A")
+        run("add_connection", "one", "--data-center", "us", "--client-id", "1000.A")
 
         org = Connection.objects.get()
         assert (org.client_secret, org.refresh_token) == ("from-environment", "from-stdin")
@@ -95,7 +97,7 @@ class TestAddConnection:
         assert (org.client_secret, org.refresh_token) == ("new-secret", "new-token")
 
     def test_without_secrets_is_wrong_use_and_says_where_to_put_them(self):
-        ran = run("add_connection", "one", "--client-id", "1000.A")
+        ran = run("add_connection", "one", "--data-center", "us", "--client-id", "1000.A")
 
         assert ran.status == 2
         assert "ZOHO_CLIENT_SECRET" in ran.err
@@ -122,15 +124,25 @@ class TestAddConnection:
     @pytest.mark.parametrize(
         "argv",
         [
-            ["with blanks", "--client-id", "x"],
-            ["one"],
-            ["one", "--client-id", "x", "--skip-threshold", "0"],
-            ["one", "--client-id", "x", "--recipients", "nobody"],
-            ["one", "--client-id", "x", "--api-version", "7"],
+            ["with blanks", "--data-center", "us", "--client-id", "x"],
+            ["one", "--data-center", "us"],
+            ["one", "--data-center", "us", "--client-id", "x", "--skip-threshold", "0"],
+            ["one", "--data-center", "us", "--client-id", "x", "--recipients", "nobody"],
+            ["one", "--data-center", "us", "--client-id", "x", "--api-version", "7"],
             ["one", "--client-id", "x", "--data-center", "custom"],
-            ["one", "--client-id", "x", "--edition", "free", "--max-concurrency", "6"],
-            ["one", "--client-id", "x", "--daily-credits", "0"],
-            ["one", "--client-id", "x", "--longest-interval", "7200"],
+            [
+                "one",
+                "--data-center",
+                "us",
+                "--client-id",
+                "x",
+                "--edition",
+                "free",
+                "--max-concurrency",
+                "6",
+            ],
+            ["one", "--data-center", "us", "--client-id", "x", "--daily-credits", "0"],
+            ["one", "--data-center", "us", "--client-id", "x", "--longest-interval", "7200"],
         ],
         ids=" ".join,
     )
@@ -164,17 +176,41 @@ class TestAddConnection:
         assert (org.api_url, org.accounts_url, org.download_url) == ("", "", "")
 
     def test_a_new_one_makes_as_many_calls_as_its_edition_allows(self, secrets):
-        run("add_connection", "one", "--client-id", "x", "--edition", "free")
+        run("add_connection", "one", "--data-center", "us", "--client-id", "x", "--edition", "free")
 
         assert Connection.objects.get().max_concurrency == 5
 
     def test_another_place_drops_the_sign_in_that_was_not_given_anew(self, zoho):
         make_connection(name="one")
 
-        assert run("add_connection", "one", "--data-center", "eu").status == 0
+        refused = run("add_connection", "one", "--data-center", "eu")
+        assert refused.status == 2
+        assert "--forget-sign-in" in refused.err
+        assert Connection.objects.get().refresh_token == "canary-refresh-token"
 
+        ran = run("add_connection", "one", "--data-center", "eu", "--forget-sign-in")
+
+        assert ran.status == 0
         org = Connection.objects.get()
         assert (org.client_secret, org.refresh_token, org.client_id) == ("", "", "1000.CLIENT")
+
+    def test_a_new_one_needs_its_data_center_said(self, secrets):
+        ran = run("add_connection", "one", "--client-id", "1000.A")
+
+        assert ran.status == 2
+        assert "--data-center" in ran.err
+        assert not Connection.objects.exists()
+
+    @pytest.mark.parametrize("option", ["--api-url", "--accounts-url", "--download-url"])
+    def test_addresses_are_not_dropped_unsaid(self, secrets, option):
+        ran = run(
+            *("add_connection", "one", "--client-id", "x", "--data-center", "eu"),
+            *(option, STAND_IN),
+        )
+
+        assert ran.status == 2
+        assert f"{option} goes with --data-center custom only" in ran.err
+        assert not Connection.objects.exists()
 
     def test_whose_stored_secrets_no_key_opens_says_so_and_takes_new_ones(
         self, settings, monkeypatch
