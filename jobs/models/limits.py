@@ -47,6 +47,10 @@ class CallSlotQuerySet(models.QuerySet["CallSlot"]):
         """
         return self.exclude(until__gt=now, until__lte=now + CallSlot.LONGEST)
 
+    def alive(self, now: datetime) -> Self:
+        """Slots that somebody holds."""
+        return self.filter(until__gt=now, until__lte=now + CallSlot.LONGEST)
+
 
 class CallSlot(models.Model):
     """Calls that one process may have under way for a connection, until a time it has to renew."""

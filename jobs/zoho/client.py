@@ -11,7 +11,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -174,6 +174,7 @@ class BulkWriteClient:
         stop: threading.Event | None = None,
         most_failures: int | None = None,
         asked: set[str] | None = None,
+        may_ask: Callable[[], bool] | None = None,
     ) -> Iterator[Answer | None]:
         """Ask for many jobs with some threads; the answers come as they arrive.
 
@@ -181,7 +182,8 @@ class BulkWriteClient:
         pause or has refused the whole connection, ``most_failures`` calls on end have brought no
         answer, or the caller sets ``stop``; what is under way then still comes. Closing the
         iterator gives that up as well. Jobs not asked for are not yielded; those asked for are
-        added to ``asked``. The last answer is there at the latest ``seconds`` and two timeouts
+        added to ``asked``. Before each job its thread calls ``may_ask``, which may wait, and by
+        False ends the thread. The last answer is there at the latest ``seconds`` and two timeouts
         after the start. With ``tick``, None comes whenever no answer has come for so many seconds:
         the caller's turn to do what must not wait for a slow answer.
         """
@@ -215,7 +217,10 @@ class BulkWriteClient:
                 while not stop.is_set() and time.monotonic() < until:
                     with taking:
                         job_id = next(waiting, None)
-                    if job_id is None:
+                    if job_id is None or not (may_ask is None or may_ask()):
+                        return
+                    if stop.is_set() or time.monotonic() >= until:
+                        # Meanwhile, while it waited.
                         return
                     if asked is not None:
                         asked.add(job_id)

@@ -191,15 +191,15 @@ def test(connection: Connection) -> TestResult:
     if waits := what_zoho_waits_for(connection):
         return waits
     try:
-        with slots.held(connection), open_client(connection) as client:
-            calls, budget = credits.reserve(connection, 1)
+        with slots.held(connection) as slot, open_client(connection) as client:
+            calls, budget, hour = credits.reserve(connection, 1, slot=slot)
             if not calls:
                 return _no_credits(connection, budget)
             try:
                 open_tokens(connection).forget_refusal()
                 return _ask(connection, client)
             finally:
-                credits.spend(connection, client.calls - calls)
+                credits.spend(connection, client.calls - calls, hour=hour)
                 if client.was_answered:
                     credits.note_remaining(connection, client.credits_remaining)
     except slots.NoSlotError:

@@ -6,13 +6,15 @@ A call costs one credit; Zoho counts them over any 24 hours (Kaizen post 93).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Value
+from django.db.models import F, Sum, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection, CreditUse
+from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse
+from jobs.services.limits.slots import NoSlotError, Slot
 from jobs.zoho.editions import EDITIONS, Edition
 
 # Creating a bulk write job costs 500 credits and watching it to its end about 25, so a tenth is
@@ -31,6 +33,8 @@ REMAINING_GOOD_FOR = timedelta(hours=1)
 ASKED_ANEW_AFTER = timedelta(minutes=15)
 # Of the org's allowance, left to its other integrations.
 RESERVE_SHARE = 0.02
+# Calls that are counted before they are made, for each call at a time.
+AHEAD = 4
 # Once the budget is used up, polling goes on when so much of it is free again.
 FREE_AGAIN_SHARE = 0.02
 
@@ -49,11 +53,14 @@ def budget_of(connection: Connection) -> int:
     return connection.daily_credits or int(allowance_of(connection) * DEFAULT_SHARE)
 
 
-def spend(connection: Connection, calls: int) -> None:
-    """Count calls, or take calls back that were counted ahead and not made (a negative number)."""
+def spend(connection: Connection, calls: int, *, hour: datetime | None = None) -> datetime:
+    """Count calls, or take calls back that were counted ahead and not made (a negative number).
+
+    In the hour that they were counted in, or else in this one; which it was.
+    """
+    hour = hour or timezone.now().replace(minute=0, second=0, microsecond=0)
     if not calls:
-        return
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        return hour
     counted = CreditUse.objects.filter(connection=connection, hour=hour).update(
         calls=Greatest(F("calls") + Value(calls), Value(0))
     )
@@ -63,6 +70,7 @@ def spend(connection: Connection, calls: int) -> None:
         )
         if not is_new:
             CreditUse.objects.filter(pk=use.pk).update(calls=F("calls") + calls)
+    return hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,10 @@ class Credits:
         from being asked about for a day.
         """
         return max(self.left - self.budget // 2, 0)
+
+    def usable(self, *, for_check: bool) -> int:
+        """Of the budget, what all together may use before no poll, or no check, is made."""
+        return self.budget - self.budget // 2 if for_check else self.budget
 
     @property
     def stretch(self) -> float:
@@ -175,19 +187,45 @@ def demand_of(watched: int, seconds: int) -> int:
     return watched * DAY_SECONDS // seconds
 
 
-@transaction.atomic
-def reserve(connection: Connection, wanted: int, *, for_check: bool = False) -> tuple[int, Credits]:
-    """Count calls that are about to be made, as many of `wanted` as are left; how many, of what.
+class Reserved(NamedTuple):
+    """So many calls that were counted ahead in `hour`, and how the credits stood before."""
 
-    `for_check`: for a check of ids, as many as are left for such. What is not made in the end is to
-    be given back: `spend` with a negative number.
+    calls: int
+    credits: Credits
+    hour: datetime
+
+
+@transaction.atomic
+def reserve(
+    connection: Connection, wanted: int, *, slot: Slot | None = None, for_check: bool = False
+) -> Reserved:
+    """Count calls that are about to be made under a slot, as many of `wanted` as are left.
+
+    No more than AHEAD for each call at a time that the slot allows. `for_check`: for a check of
+    ids, as many as are left for such. What is not made in the end is to be given back: `spend` with
+    a negative number and the hour. None are left where calls that were made have used the budget;
+    where others have merely reserved the rest, and may give it back, raises NoSlotError.
     """
     # The row's lock makes one counter of all processes.
     stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
-    credits = credits_of(stored, timezone.now())
+    now = timezone.now()
+    credits = credits_of(stored, now)
     calls = min(wanted, credits.left_for_checks if for_check else credits.left)
-    spend(stored, calls)
-    return calls, credits
+    if wanted and not calls and not credits.is_org_short:
+        made = credits.used - _reserved_by_others(stored, slot, now)
+        if made < credits.usable(for_check=for_check):
+            raise NoSlotError(
+                f"All API credits that {connection} has left are reserved for calls under way."
+            )
+    return Reserved(calls, credits, spend(stored, calls))
+
+
+def _reserved_by_others(connection: Connection, slot: Slot | None, now: datetime) -> int:
+    """At most so many calls were counted ahead under other slots and are not made yet."""
+    slots = CallSlot.objects.filter(connection=connection).alive(now)
+    if slot is not None:
+        slots = slots.exclude(token=slot.token)
+    return (slots.aggregate(calls=Sum("calls"))["calls"] or 0) * AHEAD
 
 
 def free_again_at(
@@ -196,8 +234,7 @@ def free_again_at(
     """When a connection without credits may be asked again; `for_check`: by a check of ids."""
     if credits.is_org_short and connection.credits_seen_at is not None:
         return max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
-    usable = credits.budget - credits.budget // 2 if for_check else credits.budget
-    over = credits.used - usable + credits.budget * FREE_AGAIN_SHARE
+    over = credits.used - credits.usable(for_check=for_check) + credits.budget * FREE_AGAIN_SHARE
     uses = CreditUse.objects.filter(connection=connection).since(now - timedelta(hours=24))
     for hour, calls in uses.order_by("hour").values_list("hour", "calls"):
         over -= calls

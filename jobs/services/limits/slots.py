@@ -25,7 +25,7 @@ SPARING = "-"
 
 
 class NoSlotError(Exception):
-    """All calls that the connection allows at a time are under way."""
+    """All calls that the connection allows are under way, or reserved: a matter of seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from jobs.models import Connection, UndecryptableError
 from jobs.services.connections.access import CustomHostsForbiddenError, open_client, open_tokens
 from jobs.services.limits import credits, slots
+from jobs.services.limits.booking import Booking
 from jobs.services.observing import failures, leases, waiting
 from jobs.services.observing.recording import record
 from jobs.services.observing.standing import hold_back_for_credits
@@ -117,12 +118,12 @@ def ask(
         return Polled(why_not=why_not)
     threads = math.ceil(connection.max_concurrency / lanes(connection))
     with slots.held(connection, min(threads, len(job_ids)), spare=1) as slot:
-        calls, budget = credits.reserve(connection, len(job_ids))
-        if not calls:
+        booking = Booking(connection, len(job_ids), slot)
+        if booking.is_empty:
             hold_back_for_credits(connection, timezone.now())
             waits = Connection.objects.get(pk=connection.pk)
             return Polled(why_not=waiting.why_not(waits, timezone.now()))
-        batch = _Batch(connection, lease_token, slot, budget.stretch, by_person=by_person)
+        batch = _Batch(connection, lease_token, slot, booking, by_person=by_person)
         made = 0
         try:
             if connection.is_blocked:
@@ -130,7 +131,7 @@ def ask(
                 open_tokens(connection).forget_refusal()
             with open_client(connection, threads=slot.calls) as client:
                 try:
-                    batch.run(client, job_ids[:calls], seconds)
+                    batch.run(client, job_ids, seconds)
                 finally:
                     made = client.calls
                     if client.was_answered:
@@ -141,7 +142,7 @@ def ask(
             batch.record([Answer(job_ids[0], timezone.now(), None, unusable, 0.0)])
         finally:
             batch.release()
-            credits.spend(connection, made - calls)
+            booking.settle(made)
     return batch.polled
 
 
@@ -159,7 +160,7 @@ class _Batch:
         connection: Connection,
         lease_token: str,
         slot: slots.Slot,
-        stretch: float,
+        booking: Booking,
         *,
         by_person: bool,
     ) -> None:
@@ -167,7 +168,7 @@ class _Batch:
         self._connection = connection
         self._lease_token = lease_token
         self._slot = slot
-        self._stretch = stretch
+        self._booking = booking
         self._by_person = by_person
         self._stop = threading.Event()
         self._is_aside = False
@@ -185,7 +186,10 @@ class _Batch:
             stop=self._stop,
             most_failures=portion.limit,
             asked=asked,
+            may_ask=self._booking.take,
         ):
+            # Before anything that takes its time, in which the threads go on.
+            self._book()
             now = time.monotonic()
             if answer is not None:
                 portion.add(answer)
@@ -202,11 +206,11 @@ class _Batch:
                 kept_at = now
             if now - started >= seconds:
                 self._stop.set()
-            if not (self._stop.is_set() or len(asked) == len(job_ids)):
+            if not (self._stop.is_set() or self._booking.is_over):
                 busy_at = now
             # Where nobody is answered, the next batch would only wait as this one does.
             elif portion.answered and now - max(busy_at, answered_at) >= SLOW_SECONDS:
-                self._set_aside(asked, len(asked) - answers)
+                self._set_aside(asked, len(asked) - answers, client.calls)
         self.record(portion.take_ready(), answered=portion.answered)
         self.record(portion.silent, answered=portion.answered and not portion.is_hopeless)
         is_one_of_many = portion.answered_since_refusal or len(portion.refused) == 1
@@ -220,7 +224,7 @@ class _Batch:
             self._lease_token,
             answers,
             answered=answered,
-            stretch=self._stretch,
+            stretch=self._booking.credits.stretch,
         )
         self.polled.answers += len(answers)
         self.polled.results += len(batch.results)
@@ -230,7 +234,14 @@ class _Batch:
         """Free what was not asked about in the end."""
         leases.release(self._connection, self._lease_token)
 
-    def _set_aside(self, asked: set[str], under_way: int) -> None:
+    def _book(self) -> None:
+        """Reserve for the next calls, as long as any are to be made."""
+        if self._stop.is_set():
+            self._booking.close()
+        else:
+            self._booking.top_up()
+
+    def _set_aside(self, asked: set[str], under_way: int, made: int) -> None:
         """Wait for the last answers without keeping the next batch from beginning."""
         if self._is_aside:
             return
@@ -238,6 +249,7 @@ class _Batch:
         self.record(self._portion.take_ready(), answered=self._portion.answered)
         self._lease_token = leases.set_aside(self._connection, self._lease_token, asked)
         self._slot.shrink(under_way)
+        self._booking.settle(made)
 
     def _stop_if_asked_to(self) -> None:
         if self._stop.is_set():

@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobs.models import CheckedId, Connection, UndecryptableError
 from jobs.services.connections.access import CustomHostsForbiddenError, open_client
 from jobs.services.limits import credits, slots
+from jobs.services.limits.booking import Booking
 from jobs.services.observing import failures, standing, waiting
 from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
@@ -107,21 +108,21 @@ def ask(
     check_askable(connection)
     wanted = min(MAX_THREADS, connection.max_concurrency, len(job_ids))
     with slots.held(connection, wanted, spare=1) as slot:
-        calls, budget = credits.reserve(connection, len(job_ids), for_check=True)
+        booking = Booking(connection, len(job_ids), slot, for_check=True)
         made = 0
         try:
-            if not calls:
-                raise no_credits(connection, budget)
+            if booking.is_empty:
+                raise no_credits(connection, booking.credits)
             client = _open(connection, slot.calls)
             with client:
                 try:
-                    yield from _answers(connection, client, slot, job_ids[:calls], seconds, stop)
+                    yield from _answers(connection, client, slot, booking, job_ids, seconds, stop)
                 finally:
                     made = client.calls
                     if client.was_answered:
                         credits.note_remaining(connection, client.credits_remaining)
         finally:
-            credits.spend(connection, made - calls)
+            booking.settle(made)
 
 
 def check_askable(connection: Connection) -> None:
@@ -163,10 +164,12 @@ def _answers(
     connection: Connection,
     client: BulkWriteClient,
     slot: slots.Slot,
+    booking: Booking,
     job_ids: Sequence[str],
     seconds: float,
     stop: threading.Event | None,
 ) -> Iterator[Answer | None]:
+    stop = stop or threading.Event()
     limit = max(2 * slot.calls, HOPELESS_FAILURES)
     failed_on_end = 0
     until: datetime | None = None
@@ -179,7 +182,12 @@ def _answers(
         tick=TICK_SECONDS,
         stop=stop,
         most_failures=limit,
+        may_ask=booking.take,
     ):
+        if stop.is_set():
+            booking.close()
+        else:
+            booking.top_up()
         if time.monotonic() - kept_at >= KEEP_SECONDS:
             slot.renew()
             kept_at = time.monotonic()

@@ -505,6 +505,49 @@ class TestCredits:
         assert [polled.answers for polled in asked] == [3, 1]
         assert details_asked(zoho) == 4
 
+    def test_are_left_to_others_while_a_batch_has_many_jobs_to_ask_about(self, zoho):
+        org = make_proven(daily_credits=90, max_concurrency=5)
+        zoho.gives_tokens()
+        jobs = jobs_of(org, 90)
+        seen = []
+
+        def look(request):
+            with slots.held(org) as slot:
+                seen.append(credits.reserve(org, 1, slot=slot).calls)
+            with slots.held(org) as slot:
+                credits.spend(org, -1)
+                ahead = credits.credits_of(org, timezone.now()).used - details_asked(zoho)
+                seen.append(ahead <= 16)
+            database.close()
+            job_id = request.url.rpartition("/")[2]
+            return 200, {}, json.dumps(running(BulkWriteJob(zoho_job_id=job_id)))
+
+        zoho.does(jobs[0], look)
+        for job in jobs[1:]:
+            zoho.says(job, running(job))
+        [polled] = poll_due()
+
+        assert seen == [1, True]
+        assert polled.answers == 90
+        assert CreditUse.objects.get().calls == 90
+        org.refresh_from_db()
+        assert org.waiting_for == ""
+
+    def test_that_others_have_reserved_are_waited_for_as_a_slot_is(self, zoho):
+        org = make_proven(daily_credits=10)
+        zoho.gives_tokens()
+        jobs_of(org, 5, zoho)
+        with slots.held(org, 3) as other:
+            credits.reserve(org, 10, slot=other)
+
+            assert poll_due() == [None]
+
+            org.refresh_from_db()
+            assert (org.resume_at, org.waiting_for) == (None, "")
+            assert BulkWriteJob.objects.due(timezone.now()).count() == 5
+            credits.spend(org, -10)
+        assert [polled.answers for polled in poll_due()] == [5]
+
     @pytest.mark.parametrize(
         ("headers", "remaining"),
         [({"X-API-CREDITS-REMAINING": "12345"}, 12_345), ({}, None)],

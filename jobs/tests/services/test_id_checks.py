@@ -507,6 +507,21 @@ class TestNoProgress:
         check.refresh_from_db()
         assert (check.state, check.error["code"]) == (State.STOPPED, "TOO_MANY_REQUESTS")
 
+    def test_credits_that_polls_have_reserved_are_waited_for(self, zoho, org):
+        knows(zoho, ONE)
+        check = begin(org, ONE)
+        budget = credits.budget_of(org)
+        with slots.held(org, 2) as polls:
+            credits.spend(org, budget // 2 - 4)
+            credits.reserve(org, 8, slot=polls)
+            work(check)
+            assert (check.state, told(check)) == (State.RUNNING, {ONE: "waiting"})
+
+            credits.spend(org, -8)
+        with time_machine.travel(timezone.now() + timedelta(seconds=5)):
+            id_checks.work_on(id_checks.claim_due())
+        assert told(check) == {ONE: "found"}
+
     def test_waiting_for_a_free_slot_is_no_bout_in_vain(self, zoho, org):
         check = begin(org, ONE)
         for number in range(6):

@@ -1,5 +1,7 @@
 """Calls at a time and API credits: what may be used of them, and by whom."""
 
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from jobs.models import CallSlot, Connection, CreditUse
 from jobs.services.limits import credits, slots, tidying
+from jobs.services.limits.booking import Booking
 from jobs.tests.factories import make_connection, make_job, make_proven
 
 MORNING = datetime(2026, 11, 25, 8, 20, tzinfo=UTC)
@@ -157,6 +160,34 @@ class TestCredits:
         credits.spend(org, -60)
         assert credits.credits_of(org, timezone.now()).used == 40
 
+    def test_that_others_have_merely_reserved_are_not_used_up(self):
+        org = make_proven(daily_credits=10)
+        other = slots.take(org, 2)
+        credits.reserve(org, 8, slot=other)
+        with slots.held(org) as slot:
+            assert credits.reserve(org, 4, slot=slot).calls == 2
+            with pytest.raises(slots.NoSlotError, match="reserved for calls under way"):
+                credits.reserve(org, 1, slot=slot)
+            other.release()
+            assert credits.reserve(org, 1, slot=slot).calls == 0
+
+    def test_given_back_are_so_to_the_hour_that_they_were_reserved_in(self):
+        org = make_proven(daily_credits=1_000)
+        full_hour = MORNING.replace(minute=0)
+        with time_machine.travel(full_hour - timedelta(seconds=5), tick=False):
+            booking = Booking(org, 12, slots.take(org, 2))
+        with time_machine.travel(full_hour + timedelta(seconds=5), tick=False):
+            for _ in range(4):
+                assert booking.take()
+            booking.top_up()
+            assert credits.credits_of(org, timezone.now()).used == 12
+            # More is never made than was reserved first, so the first hour keeps it.
+            booking.settle(7)
+            assert credits.credits_of(org, timezone.now()).used == 7
+
+        by_hour = dict(CreditUse.objects.values_list("hour", "calls"))
+        assert by_hour == {full_hour - timedelta(hours=1): 7, full_hour: 0}
+
     def test_given_back_never_fall_below_none(self):
         org = make_proven()
         credits.spend(org, 3)
@@ -234,3 +265,71 @@ def test_credits_are_never_reserved_twice_at_the_same_moment():
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(reserve, range(6)), reverse=True) == [40, 40, 20, 0, 0, 0]
+
+
+@pytest.mark.django_db
+class TestBooking:
+    def test_reserves_a_few_calls_ahead_and_more_once_half_are_taken(self):
+        org = make_proven(daily_credits=1_000)
+        booking = Booking(org, 20, slots.take(org, 2))
+        used = []
+        for _ in range(20):
+            assert booking.take()
+            booking.top_up()
+            used.append(credits.credits_of(org, timezone.now()).used)
+
+        assert used == [8, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, *[20] * 9]
+        assert not booking.take()
+        booking.settle(20)
+        assert credits.credits_of(org, timezone.now()).used == 20
+
+    def test_lets_threads_wait_until_more_are_reserved_and_no_longer(self):
+        org = make_proven(daily_credits=1_000)
+        booking = Booking(org, 6, slots.take(org, 1))
+        with ThreadPoolExecutor(7) as pool:
+            taken = [pool.submit(booking.take) for _ in range(7)]
+            wait_for(lambda: sum(one.done() for one in taken) == 4)
+            booking.top_up()
+
+        assert sorted(one.result() for one in taken) == [False] + [True] * 6
+
+    @pytest.mark.parametrize("end", [Booking.close, lambda booking: booking.settle(4)])
+    def test_lets_nobody_wait_when_it_is_over(self, end):
+        org = make_proven(daily_credits=1_000)
+        booking = Booking(org, 100, slots.take(org, 1))
+        with ThreadPoolExecutor(5) as pool:
+            taken = [pool.submit(booking.take) for _ in range(5)]
+            wait_for(lambda: sum(one.done() for one in taken) == 4)
+            end(booking)
+            booking.top_up()
+
+        assert sorted(one.result() for one in taken) == [False] + [True] * 4
+        assert credits.credits_of(org, timezone.now()).used == 4
+
+    def test_ends_with_the_budget(self):
+        org = make_proven(daily_credits=5)
+        booking = Booking(org, 100, slots.take(org, 1))
+        taken = 0
+        while booking.take():
+            taken += 1
+            booking.top_up()
+
+        assert (taken, booking.is_over) == (5, True)
+        booking.settle(5)
+        CallSlot.objects.all().delete()
+        assert Booking(org, 100, slots.take(org, 1)).is_empty
+
+    def test_settles_calls_that_cost_two(self):
+        org = make_proven(daily_credits=100)
+        booking = Booking(org, 1, slots.take(org, 1))
+        booking.settle(2)
+        booking.settle(3)
+
+        assert CreditUse.objects.get().calls == 3
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
