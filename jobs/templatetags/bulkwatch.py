@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide
 
 from jobs import charts
-from jobs.models import Alert, BulkWriteJob, Outcome, Resource, Result
+from jobs.models import Alert, BulkWriteJob, Connection, Outcome, Resource, Result
 from jobs.models.job import CountsMixin
 from jobs.services import outcomes, wording
 from jobs.services.connections.connection_states import ConnectionState, Key
+from jobs.services.observing import waiting
 from jobs.services.outcomes import Counts
 from jobs.services.reimport.report import Report
 
@@ -161,6 +162,12 @@ def state_icon(state: ConnectionState) -> str:
 @register.simple_tag
 def connection_chip(state: ConnectionState) -> SafeString:
     return chip(state.tone, state_icon(state), state.word)
+
+
+@register.simple_tag
+def not_asked(connection: Connection) -> str:
+    """Why nothing is asked about its jobs now, for a chip; empty where it may be asked."""
+    return waiting.why_not_in_a_word(connection, timezone.now())
 
 
 @register.filter

@@ -15,6 +15,7 @@ from jobs.forms.jobs import TrackForm
 from jobs.models import BulkWriteJob, Connection
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits, credits_of
+from jobs.services.observing import waiting
 from jobs.services.registering import id_checks, tracking
 from jobs.services.registering.job_ids import Entry, Verdict
 from jobs.views.requests import HtmxHttpRequest
@@ -116,12 +117,16 @@ def states(request: HttpRequest) -> HttpResponse:
 def _followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
     """The jobs with their states, and which of them are worth another look, and how soon."""
     live = [job for job in jobs if job.can_change]
-    unread = [job for job in live if job.last_polled_at is None]
-    seconds = SECONDS_WHILE_UNREAD if unread else SECONDS_WHILE_LIVE
+    unread = [job for job in jobs if job.is_live and job.last_polled_at is None]
+    why_not = waiting.why_not_about(unread, timezone.now())
+    held_back = sum(job.connection_id in why_not for job in unread)
+    seconds = SECONDS_WHILE_UNREAD if len(unread) > held_back else SECONDS_WHILE_LIVE
     return {
         "followed": jobs,
         "live_pks": ".".join(str(job.pk) for job in live),
-        "unread": len(unread),
+        "unread": len(unread) - held_back,
+        "held_back": held_back,
+        "why_not": list(why_not.values()),
         "refused": sum(job.poll_error is not None for job in jobs),
         "seconds": seconds,
     }

@@ -7,7 +7,11 @@ from datetime import datetime
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection
-from jobs.services.connections.connection_states import STRETCH_SHOWN_FROM, state_of
+from jobs.services.connections.connection_states import (
+    STRETCH_SHOWN_FROM,
+    ConnectionState,
+    state_of,
+)
 from jobs.services.limits.credits import credits_of
 
 # What a person may try before its time: only Zoho's own word and the budget forbid that.
@@ -28,16 +32,35 @@ def why_not(connection: Connection, now: datetime, *, by_person: bool = False) -
     Empty where it may be asked. A person need not wait for the next try after an outage, nor for
     that of a connection that has been repaired.
     """
-    if connection.is_signed_in and not connection.paused:
-        if connection.resume_at is None or connection.resume_at <= now:
-            return ""
-        if by_person and connection.waiting_for in _TRIED_BY_PERSONS:
-            return ""
-    state = state_of(connection, now)
+    if _may_be_asked(connection, now, by_person=by_person):
+        return ""
+    state = _state(connection, now)
     said = f"{connection.name}: {state.text}"
     if state.until is not None and state.and_then:
         said += f" {state.and_then} {moment(state.until, now)}."
     return said
+
+
+def why_not_in_a_word(connection: Connection, now: datetime) -> str:
+    """As `why_not`, in the few words that a chip holds: "Not asked: paused"."""
+    if _may_be_asked(connection, now):
+        return ""
+    word = state_of(connection, now).word
+    return f"Not asked: {word[0].lower()}{word[1:]}"
+
+
+def _may_be_asked(connection: Connection, now: datetime, *, by_person: bool = False) -> bool:
+    if not connection.is_signed_in or connection.paused:
+        return False
+    if connection.resume_at is None or connection.resume_at <= now:
+        return True
+    return by_person and connection.waiting_for in _TRIED_BY_PERSONS
+
+
+def _state(connection: Connection, now: datetime) -> ConnectionState:
+    """With its credits where it waits for them: whose shortage it is depends on them."""
+    waits_for_credits = connection.waiting_for == Connection.Waiting.CREDITS
+    return state_of(connection, now, credits_of(connection, now) if waits_for_credits else None)
 
 
 def why_not_about(jobs: Iterable[BulkWriteJob], now: datetime) -> dict[int, str]:
@@ -65,16 +88,16 @@ def next_check(job: BulkWriteJob, now: datetime) -> NextCheck:
         at = max(connection.resume_at, job.next_poll_at or connection.resume_at)
         if connection.is_blocked:
             return NextCheck(at, "the connection needs a person and is tried by itself")
-        return NextCheck(at, state_of(connection, now).text)
+        return NextCheck(at, _state(connection, now).text)
     if job.next_poll_at is not None and credits_of(connection, now).stretch >= STRETCH_SHOWN_FROM:
         return NextCheck(job.next_poll_at, "less often than usual, to spare API credits")
     return NextCheck(job.next_poll_at, "" if job.next_poll_at else "soon")
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """A time to come in the installation's zone: "at 14:05:30", with its day if that is another."""
+    """A time to come in the installation's zone: "at 14:05:30 CET"; its day as well if another."""
     local = timezone.localtime(at)
-    clock = f"at {local:%H:%M:%S}"
+    clock = f"at {local:%H:%M:%S %Z}"
     if local.date() == timezone.localtime(now).date():
         return clock
     return f"on {local.day} {local:%b} {clock}"

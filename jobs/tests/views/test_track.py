@@ -1,6 +1,7 @@
 """Registering jobs."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -9,6 +10,8 @@ from jobs.models import BulkWriteJob
 from jobs.tests.factories import body, make_connection, make_job, make_user, observe, resource
 from jobs.zoho.errors import ZohoRejectedError
 
+NOW = timezone.now()
+LATER = NOW + timedelta(hours=1)
 ID_1, ID_2, ID_3 = "111111000000541958", "111111000000541962", "111111000000541970"
 
 
@@ -180,6 +183,34 @@ def test_the_report_follows_jobs_that_were_not_read_yet(alice, connection):
 
     assert f'hx-get="/jobs/track/states/?jobs={job.pk}" hx-trigger="every 3s"' in page
     assert "Asking Zoho" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"paused": True}, ("until it is resumed", "Not asked: paused")),
+        ({"refresh_token": ""}, ("Nobody has signed in", "Not asked: not signed in")),
+        ({"blocked_at": NOW, "resume_at": LATER}, ("It is tried again", "Not asked: needs you")),
+        ({"resume_at": LATER}, ("Zoho asked to slow down", "Not asked: waiting")),
+    ],
+)
+def test_the_report_says_why_nothing_is_asked(alice, fields, words):
+    page = register(alice, make_connection(**fields), f"{ID_1} {ID_2}").content.decode()
+
+    report = page.split("report-heading", 1)[1].split("<form", 1)[0]
+    assert "Zoho is not asked about 2 of them now." in report
+    assert all(word in report for word in words)
+    assert "Zoho has answered" not in report
+    assert "Asking Zoho" not in report
+
+
+def test_no_credits_are_offered_where_nobody_has_signed_in(alice):
+    make_connection(name="production", refresh_token="")
+
+    page = alice.get("/jobs/track/").content.decode()
+
+    assert "Nobody has signed in to Zoho for production yet" in page
+    assert "may use" not in page
 
 
 def test_what_zoho_does_not_know_shows_with_what_to_do_and_ends_the_refresh(alice, connection):
