@@ -26,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        began = timezone.now()
         jobs, missing = self._jobs(options["ids"], options["connection"])
         pks = [job.pk for job in jobs]
         why_not = [polled.why_not for polled in polling.poll_now(jobs) if polled.why_not]
@@ -45,8 +46,9 @@ class Command(BaseCommand):
             self.stderr.write(f"Not asked now: {said}")
         if options["json"]:
             self.stdout.write(json.dumps([as_json(job) for job in polled], indent=2))
+        is_any_asked = any(job.last_polled_at and job.last_polled_at >= began for job in polled)
         failed = any(polling.effective_poll_state(job)[1] for job in polled)
-        if missing or failed or (options["ids"] and why_not):
+        if missing or failed or (why_not and (options["ids"] or not is_any_asked)):
             raise SystemExit(1)
 
     def _jobs(

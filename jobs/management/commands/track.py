@@ -143,13 +143,15 @@ class Command(BaseCommand):
                 if error.until is None or error.until - now > LONGEST_WAIT:
                     return findings | self._not_asked(left, error.error)
                 until = moment(error.until, now)
-                self.stderr.write(f"{error} {len(left):,} ids are asked about {until}.")
+                self.stderr.write(f"{error} {_ids(len(left), 'is', 'are')} asked about {until}.")
                 time.sleep(max((error.until - now).total_seconds(), 0) + 0.1)
         return findings
 
     def _not_asked(self, left: dict[str, None], error: dict[str, Any]) -> dict[str, Finding]:
         said = " ".join(filter(None, (error["message"], error.get("resolution"))))
-        self.stderr.write(f"{len(left):,} ids were not asked about: {said}")
+        self.stderr.write(f"{_ids(len(left), 'was', 'were')} not asked about: {said}")
+        for job_id in left:
+            self.stderr.write(f"{job_id}: not registered. It was not asked about.")
         whole = {"code": None, "http_status": None, "resolution": ""} | error
         return {job_id: Finding(CheckedId.Answer.NO_ANSWER, error=whole) for job_id in left}
 
@@ -164,6 +166,10 @@ class Command(BaseCommand):
             error = finding.error or {}
             said = " ".join(filter(None, (error.get("code"), error.get("message"))))
             self.stderr.write(f"{job_id}: not registered. No answer: {said}")
+
+
+def _ids(number: int, one: str, more: str) -> str:
+    return f"1 id {one}" if number == 1 else f"{number:,} ids {more}"
 
 
 def _is_known(finding: Finding | None) -> bool:

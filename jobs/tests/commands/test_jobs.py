@@ -177,7 +177,7 @@ class TestTrackWithCheck:
         ran = self.check(ONE)
 
         assert ran.status == 0
-        assert "1 ids are asked about at" in ran.err
+        assert "1 id is asked about at" in ran.err
         assert BulkWriteJob.objects.exists()
 
     def test_that_cannot_sign_in_registers_nothing_and_says_what_to_do(self, zoho):
@@ -199,6 +199,8 @@ class TestTrackWithCheck:
 
         assert (ran.status, zoho.asked()) == (1, [])
         assert "is paused" in ran.err
+        assert "1 id was not asked about" in ran.err
+        assert f"{ONE}: not registered." in ran.err
 
 
 @pytest.mark.django_db(transaction=True)
@@ -240,9 +242,10 @@ class TestPoll:
         ran = run("poll", job.zoho_job_id)
         assert ran.status == 1
         assert "Not asked now: one: Zoho asked to slow down." in ran.err
-        assert f"{timezone.localtime(until):%H:%M:%S}" in ran.err
+        assert f"{timezone.localtime(until):%H:%M:%S %Z}" in ran.err
 
-        ran = run("poll")
+        ran = run("poll", "--json")
+        assert (ran.status, ran.json) == (1, [])
         assert "Not asked now: one: Zoho asked to slow down." in ran.err
         assert "No job is due" not in ran.err
         assert zoho.asked() == []
