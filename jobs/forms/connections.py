@@ -280,11 +280,14 @@ class SignInForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         way = cleaned.get("way")
+        typed = [name for name in (self.GRANT_CODE, self.REFRESH_TOKEN) if cleaned.get(name)]
+        if way == self.CONSENT and len(typed) == 1:
+            # Enter in a field presses the first button of the form.
+            way = cleaned["way"] = typed[0]
         for name in (self.GRANT_CODE, self.REFRESH_TOKEN):
             if name == way and not cleaned.get(name) and name not in self.errors:
                 self.add_error(name, "Paste it here, then choose the button again.")
             elif name != way and way and cleaned.get(name):
-                # Enter in a field presses the first button of the form.
                 self.add_error(
                     name, "This was not used: choose the button below it, or leave it empty."
                 )

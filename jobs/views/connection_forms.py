@@ -94,6 +94,7 @@ def connection_sign_in(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return redirect("jobs:connection_edit", connection.pk)
     form = SignInForm(request.POST or None, connection=connection)
     if request.method == "POST" and form.is_valid():
+        request.session.pop(SESSION_VERDICT, None)
         if form.cleaned_data["way"] == SignInForm.CONSENT:
             return redirect(_begin(request, connection, form))
         result = _sign_in(connection, form)
@@ -137,6 +138,7 @@ def _refusal(error: ZohoError) -> TestResult:
 
 
 def _signed_in(request: HttpRequest, connection: Connection) -> HttpResponse:
+    request.session.pop(SESSION_VERDICT, None)
     _say_result(request, Connection.objects.get(pk=connection.pk))
     return redirect("jobs:connection", connection.pk)
 
@@ -188,7 +190,7 @@ def connection_signed_in(request: HtmxHttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied
     if not brought:
-        context = {"verdict": request.session.pop(SESSION_VERDICT, None)}
+        context = {"verdict": request.session.get(SESSION_VERDICT)}
         return render(request, "connections/signed_in.html", context)
     secret = request.session.get(SESSION_SECRET, "")
     try:

@@ -218,9 +218,7 @@ def test_connect_goes_to_the_consent_page_with_all_it_needs(admin, connection, s
         ({"client_secret": "two words"}, "client_secret"),
         ({"way": "grant_code"}, "grant_code"),
         ({"way": "refresh_token"}, "refresh_token"),
-        # Enter in a field presses the first button.
-        ({"grant_code": "typed"}, "grant_code"),
-        ({"refresh_token": "typed"}, "refresh_token"),
+        ({"way": "grant_code", "grant_code": "x", "refresh_token": "y"}, "refresh_token"),
         ({"way": ""}, "way"),
     ],
 )
@@ -230,6 +228,27 @@ def test_what_is_missing_is_told_at_its_field(admin, connection, sandbox, values
     assert response.status_code == 422
     assert list(response.context["form"].errors) == [field]
     assert not SignIn.objects.exists()
+    assert sandbox.requests.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("grant_code", GRANT_CODE), ("refresh_token", SAMPLE_CONNECTION["refresh_token"])],
+)
+def test_enter_in_a_field_takes_the_way_of_what_was_typed(admin, connection, field, value):
+    # The browser sends the first button of the form, “Connect to Zoho”.
+    response = send(admin, connection, **{field: value})
+
+    assert response["Location"] == f"/connections/{connection.pk}/"
+    connection.refresh_from_db()
+    assert connection.is_signed_in
+
+
+def test_enter_with_both_typed_asks_which_one_is_meant(admin, connection, sandbox):
+    response = send(admin, connection, grant_code="x", refresh_token="y")
+
+    assert response.status_code == 422
+    assert set(response.context["form"].errors) == {"grant_code", "refresh_token"}
     assert sandbox.requests.count() == 0
 
 
@@ -311,6 +330,15 @@ def test_refused_consent_is_said_and_changes_nothing(admin, connection, sandbox)
     assert f'href="{page_of(connection)}"' in page
     assert sandbox.accounts.issued == 0
     assert not SignIn.objects.exists()
+
+
+def test_what_went_wrong_survives_a_reload_until_the_next_sign_in_begins(admin, connection):
+    verdict(admin, begun(admin, connection, "reject"))
+
+    assert "Consent was refused" in text(admin.get(RETURN))
+
+    send(admin, connection)
+    assert "No sign-in is under way here" in text(admin.get(RETURN))
 
 
 def test_other_errors_of_the_consent_page_are_text(admin, connection):
