@@ -18,7 +18,7 @@ from jobs.services.connections.access import (
     region_of,
 )
 from jobs.services.limits import credits, slots
-from jobs.services.observing import standing
+from jobs.services.observing import leases, standing
 from jobs.services.observing.batch import Batch
 from jobs.services.observing.standing import Concern
 from jobs.zoho.client import BulkWriteClient
@@ -174,6 +174,8 @@ def _differ(stored: Connection, changed: Connection, names: tuple[str, ...]) -> 
 
 def set_paused(connection: Connection, paused: bool) -> None:
     """Ask nothing about a connection's jobs any more, or go on with it."""
+    if not paused and Connection.objects.filter(pk=connection.pk, paused=True).exists():
+        leases.make_due_from_now(connection)
     Connection.objects.filter(pk=connection.pk).update(paused=paused)
 
 
@@ -251,6 +253,8 @@ def _ask(connection: Connection, client: BulkWriteClient) -> TestResult:
     except ZohoError as error:
         if error.code != "RESOURCE_NOT_FOUND":
             return _told(connection, error, asked_at)
+    if connection.blocked_at is not None:
+        leases.make_due_from_now(connection)
     _note(connection, Concern(asked_at=asked_at, answered_at=asked_at))
     what = f"Asked about job {job_id}." if job_id else "No job is registered yet."
     if connection.paused:

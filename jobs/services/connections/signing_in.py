@@ -12,6 +12,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,7 +20,7 @@ from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
 from jobs.services.connections.access import open_client, open_tokens, proxies, region_of
 from jobs.services.connections.connecting import NO_JOB, PLACE_FIELDS, what_zoho_waits_for
 from jobs.services.limits import credits, slots
-from jobs.services.observing import standing
+from jobs.services.observing import leases, standing
 from jobs.zoho import consent
 from jobs.zoho.errors import ZohoError, ZohoSignInError, ZohoThrottledError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
@@ -249,6 +250,8 @@ def _works(connection: Connection) -> bool:
 @transaction.atomic
 def _store(connection: Connection, client: Client, refresh_token: str) -> Connection:
     connections = Connection.objects.filter(pk=connection.pk)
+    if connections.filter(Q(refresh_token="") | Q(blocked_at__isnull=False)).exists():
+        leases.make_due_from_now(connection)
     # Secrets are never kept for another place than the one that has accepted them.
     place = {name: getattr(connection, name) for name in PLACE_FIELDS}
     is_stored = connections.filter(**place).update(

@@ -15,6 +15,8 @@ from jobs.models.leases import is_free
 
 # Extended while its batch lives, so that the jobs of a worker that died are due again soon.
 LEASE = timedelta(seconds=45)
+# Rows locked at a time where a connection has many.
+AT_ONCE = 1_000
 # How the token of a claim begins that only waits for slow answers; all others are hexadecimal.
 ASIDE = "-"
 
@@ -88,6 +90,18 @@ def batches_under_way(connection: Connection, now: datetime) -> int:
     leased = BulkWriteJob.objects.filter(connection=connection).leased(now)
     batches = leased.exclude(lease_token__startswith=ASIDE)
     return batches.order_by().values("lease_token").distinct().count()
+
+
+def make_due_from_now(connection: Connection) -> None:
+    """Count how late the polls of a connection are anew, as nobody could ask until now.
+
+    To be called before it may be asked again, and outside a transaction that has locked it.
+    """
+    now = timezone.now()
+    overdue = BulkWriteJob.objects.filter(connection=connection, next_poll_at__lt=now).active()
+    pks = list(overdue.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(pks), AT_ONCE):
+        _update(overdue.filter(pk__in=pks[start : start + AT_ONCE]), next_poll_at=now)
 
 
 @transaction.atomic
