@@ -50,7 +50,7 @@ def percent(ratio: float | None) -> str:
         return "< 0.1 %"
     if 99.9 < value < 100:
         return "> 99.9 %"
-    return f"{value:.1f}".removesuffix(".0") + " %"
+    return f"{value:,.1f}".removesuffix(".0") + " %"
 
 
 def verdict_sentence(job: BulkWriteJob) -> str:

@@ -168,12 +168,44 @@ def test_what_zoho_says_is_left_is_told_with_its_age(viewer):
 def test_a_connection_that_is_slowed_down_says_so_in_words(viewer):
     connection = working(daily_credits=1_000)
     used(connection, 750)
+    make_job(connection)
 
     page = text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert "Slowed down: 75 % of the API credits" in page
     assert "come 2 times less often than planned, as the rest of the budget has to last" in page
     assert "75 %: more than half" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"paused": True}, "none come now"),
+        ({"refresh_token": ""}, "none come now"),
+        (
+            {"waiting_for": "credits", "resume_at": timezone.now() + timedelta(hours=1)},
+            "none come until the wait is over",
+        ),
+    ],
+)
+def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
+    connection = working(daily_credits=1_000, last_error={"message": "Of long ago."}, **fields)
+    used(connection, 750)
+    assert "none come now: no job is watched" in text(viewer.get(f"/connections/{connection.pk}/"))
+    make_job(connection)
+
+    page = text(viewer.get(f"/connections/{connection.pk}/"))
+
+    assert f"<dd>{words}</dd>" in page
+    assert "less often than planned" not in page
+    assert ("The latest problem" in page) == ("waiting_for" not in fields)
+
+
+def test_large_shares_have_separators(viewer):
+    connection = working(daily_credits=1)
+    make_job(connection)
+
+    assert ">144,000 %<" in text(viewer.get(f"/connections/{connection.pk}/"))
 
 
 @pytest.mark.parametrize("jobs", [1, 40])
