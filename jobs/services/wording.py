@@ -2,6 +2,7 @@
 
 from jobs.models import BulkWriteJob, CountsMixin, Outcome
 from jobs.services.outcomes import Counts
+from jobs.zoho.codes import CODES
 
 
 def counts_of(counted: CountsMixin) -> Counts:
@@ -138,3 +139,19 @@ def _unknown(job: BulkWriteJob) -> str:
         if job.has_ended
         else "Unknown."
     )
+
+
+def error_in_words(code: str | None, message: str | None) -> str:
+    """What an error means, in a sentence; then its code and the words it came with, if others.
+
+    Zoho's own words are often no more than "Unauthorized".
+    """
+    said = (message or "").strip()
+    known = CODES.get((code or "").upper())
+    if known is None or said == known.help.meaning:
+        return f"{_sentence(said)} ({code})" if said and code else _sentence(said)
+    return f"{known.help.meaning} ({code}: “{said}”)" if said else f"{known.help.meaning} ({code})"
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?", "”")) else f"{text}."

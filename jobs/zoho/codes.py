@@ -52,8 +52,8 @@ CODES: dict[str, KnownCode] = {
         "connection",
         "Zoho does not accept the access token: it has expired, was revoked, or belongs to "
         "another data centre.",
-        "Check that this connection names the data centre of your Zoho account, then sign in to "
-        "Zoho again.",
+        "Check that this connection names the data centre and environment of your Zoho account, "
+        "then sign in to Zoho again.",
     ),
     "AUTHENTICATION_FAILURE": _known(
         "sign_in",

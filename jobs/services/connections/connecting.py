@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
 from jobs.models.fields import Sealed
+from jobs.services import wording
 from jobs.services.connections.access import (
     CustomHostsForbiddenError,
     open_client,
@@ -265,13 +266,15 @@ def _ask(connection: Connection, client: BulkWriteClient) -> TestResult:
 def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestResult:
     if standing.needs_person(error):
         _note(connection, Concern(asked_at=asked_at, refusal=error))
-        return TestResult(False, str(error), error.resolution)
+        said = wording.error_in_words(error.code, error.message)
+        return TestResult(False, said, error.resolution)
     if isinstance(error, ZohoThrottledError):
         # Polls are to pause as well.
         standing.pause_for(connection, error, timezone.now())
         return throttled(error)
     is_temporary = not isinstance(error, ZohoRejectedError)
-    return TestResult(False, str(error), error.resolution, is_temporary=is_temporary)
+    said = wording.error_in_words(error.code, error.message)
+    return TestResult(False, said, error.resolution, is_temporary=is_temporary)
 
 
 @transaction.atomic

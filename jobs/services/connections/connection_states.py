@@ -97,7 +97,7 @@ def state_of(
 
 def _blocked(connection: Connection, next_try: datetime | None) -> ConnectionState:
     error = connection.last_error or {}
-    said = " ".join(filter(None, (error.get("message"), _code(error.get("code")))))
+    said = wording.error_in_words(error.get("code"), error.get("message"))
     return ConnectionState(
         Key.BLOCKED,
         "Needs you",
@@ -187,7 +187,3 @@ def _is_silent(connection: Connection) -> bool:
     if answered is None:
         return True
     return asked is not None and asked - answered > SILENT_AFTER
-
-
-def _code(code: str | None) -> str:
-    return f"({code})" if code else ""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from django.conf import settings
 
 from jobs.models import Alert, Connection, Heartbeat
+from jobs.services import wording
 from jobs.services.connections.connection_states import UNANSWERED_IS_BAD_AFTER, Key, state_of
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits
@@ -231,7 +232,11 @@ def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
             ("connections",),
             Severity.BLIND,
             f"Connection {connection} needs you.",
-            f"Its jobs are not read: {error.get('message') or 'Zoho refuses the sign-in.'}",
+            "Its jobs are not read. "
+            + (
+                wording.error_in_words(error.get("code"), error.get("message"))
+                or "Zoho refuses the sign-in."
+            ),
             error.get("resolution") or "Sign in to Zoho again.",
             since=connection.blocked_at,
             connection_id=connection.pk,

@@ -83,7 +83,7 @@ def test_what_needs_a_person_says_what_to_do_and_leads_there(admin):
 
     page = text(admin.get(f"/connections/{connection.pk}/"))
 
-    assert "Needs you: Not accepted. (invalid_code)" in page
+    assert "(invalid_code: “Not accepted.”)" in page
     assert "What to do:</strong> Sign in again." in page
     assert "It is tried again by itself" in page
     assert f'btn-primary" id="action-sign-in" href="/connections/{connection.pk}/sign-in/"' in page

@@ -1,0 +1,32 @@
+"""Errors in words: what they mean first, what was said after it."""
+
+import pytest
+
+from jobs.services.wording import error_in_words
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (
+            "OAUTH_SCOPE_MISMATCH",
+            "Unauthorized",
+            "The connection was not granted the scope that reading bulk write jobs needs. "
+            "(OAUTH_SCOPE_MISMATCH: “Unauthorized”)",
+        ),
+        (
+            "invalid_client_secret",
+            "The client secret does not belong to the client ID.",
+            "The client secret does not belong to the client ID. (invalid_client_secret)",
+        ),
+        ("NEW_CODE", "Something else", "Something else. (NEW_CODE)"),
+        (
+            None,
+            "No trusted TLS connection could be made",
+            "No trusted TLS connection could be made.",
+        ),
+        (None, None, ""),
+    ],
+)
+def test_an_error_says_what_it_means_before_what_zoho_said(code, message, words):
+    assert error_in_words(code, message) == words
