@@ -6,9 +6,12 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Outcome, Result, SkipReason
 from jobs.services import job_story, wording
+from jobs.services.connections import connection_states
+from jobs.services.observing import long_waits
 from jobs.services.outcomes import FAILED_STATUSES
 from jobs.zoho.errors import ErrorHelp, describe
 from jobs.zoho.payloads import normalise_status
@@ -74,6 +77,13 @@ def _story(alert: Alert, verdict: str) -> dict[str, object]:
     tone, advice, further = "bad", "", [alert.text]
     if job is None and kind == Alert.Kind.RECOVERED:
         headline, tone = f"Recovered: Bulkwatch reads the jobs of {connection.name} again.", "good"
+    elif job is None and long_waits.is_about_wait(alert):
+        headline = f"Bulkwatch asks nothing about the jobs of {connection.name} for a while."
+        state = connection_states.state_of(connection, timezone.now())
+        if state.key == connection_states.Key.WAITING:
+            advice = state.what_to_do
+        else:
+            further.append("Meanwhile that is over.")
     elif job is None and kind == Alert.Kind.UNREACHABLE:
         headline = f"Zoho gives no answer about the jobs of {connection.name}."
         advice = (connection.last_error or {}).get("resolution") or ""

@@ -15,7 +15,7 @@ from jobs.models import Alert, BulkWriteJob, Connection
 from jobs.models.leases import is_free
 from jobs.services import wording
 from jobs.services.limits import credits
-from jobs.services.observing import schedule
+from jobs.services.observing import long_waits, schedule
 from jobs.services.observing.batch import Batch
 from jobs.zoho.errors import (
     TokensThrottledError,
@@ -136,10 +136,19 @@ def pause_for(connection: Connection, error: ZohoThrottledError, now: datetime) 
 
 
 def hold_back(connection: Connection, until: datetime, waiting_for: Connection.Waiting) -> None:
-    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands."""
-    Connection.objects.filter(pk=connection.pk).exclude(resume_at__gte=until).update(
-        resume_at=until, waiting_for=waiting_for
-    )
+    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands.
+
+    A long one is told.
+    """
+    with transaction.atomic():
+        stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+        if stored.resume_at is not None and stored.resume_at >= until:
+            return
+        stored.resume_at, stored.waiting_for = until, waiting_for
+        stored.save(update_fields=["resume_at", "waiting_for"])
+        batch = Batch(stored, timezone.now())
+        long_waits.tell(batch, stored)
+        batch.write_alerts()
 
 
 def hold_back_for_credits(connection: Connection, now: datetime) -> datetime:
@@ -162,7 +171,9 @@ def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
 
 def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
     connection.last_answer_at = answered_at
-    blocked_at, since = connection.blocked_at, connection.unanswered_since
+    blocked_at = connection.blocked_at
+    is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
+    is_held = is_waiting and connection.waiting_for in PROMISED
     if blocked_at is not None and answered_at <= blocked_at <= batch.at:
         return
     if blocked_at is not None:
@@ -171,16 +182,15 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
             "Zoho answers about its jobs again.",
             about=blocked_at.isoformat(),
         )
-    elif since is not None and _was_told(connection, since):
+    elif not is_held and (about := long_waits.open_alert(connection)):
         batch.tell(
             Alert.Kind.RECOVERED,
             "Zoho answers about its jobs again.",
-            about=f"unanswered {since.isoformat()}",
+            about=f"unanswered {about}",
         )
     connection.blocked_at = connection.last_error = connection.unanswered_since = None
     connection.failures = 0
-    is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
-    if not (is_waiting and connection.waiting_for in PROMISED):
+    if not is_held:
         connection.resume_at, connection.waiting_for = None, ""
 
 
@@ -237,6 +247,7 @@ def _slow_down(
     _hold(connection, batch.at + timedelta(seconds=seconds), _waits_for(error))
     if not answered:
         _count_failure(batch, connection, error)
+    long_waits.tell(batch, connection)
 
 
 def _note_outage(batch: Batch, connection: Connection, error: ZohoError) -> None:
@@ -256,7 +267,7 @@ def _count_failure(batch: Batch, connection: Connection, error: ZohoError) -> No
         return
     connection.last_error = error_as_json(error)
     lasted = batch.at - since
-    if lasted >= UNANSWERED_TOLD_AFTER:
+    if lasted >= UNANSWERED_TOLD_AFTER and not long_waits.open_alert(connection):
         minutes = wording.minutes(int(lasted.total_seconds() // 60))
         batch.tell(
             Alert.Kind.UNREACHABLE,

@@ -56,13 +56,13 @@ def with_reasons(job, *found):
     return job
 
 
-def compose(kind, *, job=None, connection=None, text=None):
+def compose(kind, *, job=None, connection=None, text=None, about=""):
     alert = alerting.make_alert(
         kind,
         verdict_sentence(job) if text is None else text,
         connection=connection or job.connection,
         job=job,
-        about="",
+        about=about,
         at=timezone.now(),
         hold=timedelta(),
     )
@@ -435,6 +435,23 @@ def test_a_connection_that_answers_again_when_its_mail_leaves_says_so():
     message = compose(Kind.UNREACHABLE, connection=make_connection(), text="No answer.")
 
     assert "Meanwhile Zoho answers again." in message.body
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_connection_that_waits_long_says_until_when_and_what_to_do(is_over):
+    until = timezone.now() + timedelta(hours=-1 if is_over else 5)
+    connection = make_connection(name="eu-sales", resume_at=until, waiting_for="credits")
+
+    message = compose(
+        Kind.UNREACHABLE, connection=connection, text="Used up.", about="wait from 2026-11-25"
+    )
+
+    for shown in (message.body, Reader(html_of(message)).shown):
+        shown = " ".join(shown.split())
+        assert "Bulkwatch asks nothing about the jobs of eu-sales for a while. Used up." in shown
+        assert ("What to do: Give polling more credits a day" in shown) is not is_over
+        assert ("Meanwhile that is over." in shown) is is_over
+        assert "Zoho gives no answer" not in shown
 
 
 def test_a_job_without_answers_says_so_and_how_it_was_seen_last(connection):

@@ -1,0 +1,53 @@
+"""Waits with a known end, so long that people are told of them."""
+
+from datetime import timedelta
+
+from django.db.models import Max
+
+from jobs.models import Alert, Connection
+from jobs.services.connections.connection_states import Key, state_of
+from jobs.services.observing.batch import Batch
+from jobs.services.observing.waiting import moment
+
+# As long as a connection without answers is not told of either.
+TOLD_FROM = timedelta(minutes=30)
+# How an alert's `about` begins that tells of a wait; what follows is when it began.
+ABOUT = "wait from "
+
+
+def tell(batch: Batch, connection: Connection) -> None:
+    """Tell that nothing is asked about a connection's jobs, where that is long and not yet told."""
+    until = connection.resume_at
+    if until is None or until - batch.at <= TOLD_FROM:
+        return
+    is_being_told = any(
+        alert.kind == Alert.Kind.UNREACHABLE and alert.job_id is None for alert in batch.alerts
+    )
+    if is_being_told or open_alert(connection):
+        return
+    state = state_of(connection, batch.at)
+    if state.key == Key.WAITING:
+        batch.tell(
+            Alert.Kind.UNREACHABLE,
+            f"{state.text} {state.and_then} {moment(until, batch.at)}.",
+            about=f"{ABOUT}{batch.at.isoformat()}",
+        )
+
+
+def is_about_wait(alert: Alert) -> bool:
+    return alert.about.startswith(ABOUT)
+
+
+def open_alert(connection: Connection) -> str:
+    """What the alert is about that tells that the connection is not read; empty once that is over.
+
+    Over is what a recovery was told of, whatever else that was told of.
+    """
+    told = Alert.objects.filter(connection=connection, job=None)
+    kinds = (Alert.Kind.UNREACHABLE, Alert.Kind.RECOVERED)
+    of_kinds = told.filter(kind__in=kinds).order_by().values_list("kind").annotate(Max("pk"))
+    latest = dict(of_kinds)
+    pk = latest.get(Alert.Kind.UNREACHABLE, 0)
+    if pk <= latest.get(Alert.Kind.RECOVERED, 0):
+        return ""
+    return told.values_list("about", flat=True).get(pk=pk)
