@@ -117,17 +117,20 @@ def test_when_every_second_request_fails_each_job_gets_through_and_nothing_is_to
     background, sandbox, connect
 ):
     org = connect(max_concurrency=20)
-    for kind, chance in [("SERVICE_UNAVAILABLE", 0.3), ("html", 0.1), ("reset", 0.2)]:
-        sandbox.add_fault(kind, route="details", probability=chance)
-    track(org, sandbox.add_jobs(300, kind="imported", rows=10, life=0.5))
+    for kind in ("SERVICE_UNAVAILABLE", "html", "reset"):
+        # Each by itself, so that what none of the three hits is half of all.
+        sandbox.add_fault(kind, route="details", probability=1 - 0.5 ** (1 / 3))
+    track(org, sandbox.add_jobs(600, kind="imported", rows=10, life=0.5))
     background.start(4)
 
     background.wait_until(
-        lambda: not BulkWriteJob.objects.exclude(outcome="imported").exists(), 120
+        lambda: not BulkWriteJob.objects.exclude(outcome="imported").exists(), 180
     )
 
     good = sandbox.requests.count("details", 200)
-    assert sandbox.requests.count("details") <= 2.6 * good
+    # Two are needed; by chance alone it is more than that much in one of thousands of runs.
+    assert good >= 600
+    assert sandbox.requests.count("details") <= 2.2 * good
     assert not Alert.objects.exists()
     assert sandbox.requests.max_in_flight_per_job == 1
 
