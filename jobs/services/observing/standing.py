@@ -27,6 +27,9 @@ from jobs.zoho.errors import (
 
 logger = logging.getLogger(__name__)
 
+# Without an answer for so long, a connection may have been told of as unreachable.
+WORTH_A_LOOK = timedelta(minutes=1)
+
 # A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
 TRY_AGAIN = timedelta(minutes=30)
 UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
@@ -170,8 +173,10 @@ def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
 
 
 def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
-    connection.last_answer_at = answered_at
+    before, connection.last_answer_at = connection.last_answer_at, answered_at
     blocked_at = connection.blocked_at
+    # While answers come all the time there is nothing to recover from, and nothing to look up.
+    was_quiet = before is None or answered_at - before >= WORTH_A_LOOK
     is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
     is_held = is_waiting and connection.waiting_for in PROMISED
     if blocked_at is not None and answered_at <= blocked_at <= batch.at:
@@ -182,7 +187,7 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
             "Zoho answers about its jobs again.",
             about=blocked_at.isoformat(),
         )
-    elif not is_held and (about := long_waits.open_alert(connection)):
+    elif not is_held and was_quiet and (about := long_waits.open_alert(connection)):
         batch.tell(
             Alert.Kind.RECOVERED,
             "Zoho answers about its jobs again.",

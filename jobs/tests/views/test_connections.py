@@ -79,7 +79,7 @@ def test_a_blocked_connection_says_what_is_wrong_and_what_to_do(viewer):
 
     page = text(viewer.get("/connections/"))
 
-    assert "Not accepted. (invalid_code)" in page
+    assert "(invalid_code: “Not accepted.”)" in page
     assert "Get a new one." in page
 
 
