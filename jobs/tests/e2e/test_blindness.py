@@ -24,14 +24,12 @@ from playwright.sync_api import Page, expect
 from config.beat import MOST_WAITING
 from config.supervisor import parts
 from jobs.models import BulkWriteJob, Connection, Heartbeat
-from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services.connections import connecting
 from jobs.services.health import broker
-from jobs.services.registering import tracking
 from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
 from jobs.tests.plugins import busy
+from jobs.tests.plugins.stand_in_org import track
 
 real = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 IN_TIME_SECONDS = 60
@@ -39,29 +37,10 @@ JOBS = 120
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(port=0) as running:
-        yield running
-
-
-@pytest.fixture
-def org(sandbox, settings, monkeypatch) -> Connection:
+def org(sandbox, connect) -> Connection:
     """A connection to the sandbox, where many jobs run."""
-    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
-    monkeypatch.setenv("ALLOW_CUSTOM_ZOHO_HOSTS", "true")
-    made = Connection(
-        name="sandbox",
-        data_center="custom",
-        api_url=sandbox.url,
-        accounts_url=sandbox.url,
-        daily_credits=1_000_000,
-        longest_interval_seconds=15,
-        alert_recipients="admin@example.com",
-        **SAMPLE_CONNECTION,
-    )
-    connecting.save(made)
-    ids = sandbox.add_jobs(JOBS, kind="running", rows=10, life=3600)
-    tracking.track(made, tracking.read_ids("\n".join(ids)))
+    made = connect(longest_interval_seconds=15)
+    track(made, sandbox.add_jobs(JOBS, kind="running", rows=10, life=3600))
     return made
 
 

@@ -10,11 +10,9 @@ import requests
 
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
 from jobs.sandbox.imports import Manner
-from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
-from jobs.services.connections import connecting
 from jobs.services.registering import callbacks, tracking
-from jobs.tests.e2e.test_worker import tick_until
+from jobs.tests.plugins.background import tick_until
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
@@ -26,19 +24,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def connection(sandbox: Sandbox, settings) -> Connection:
-    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
-    connection = Connection(
-        name="sandbox",
-        data_center="custom",
-        api_url=sandbox.url,
-        accounts_url=sandbox.url,
-        alert_recipients="admin@example.com",
-        **SAMPLE_CONNECTION,
-    )
-    connecting.save(connection)
-    callbacks.ensure_address(connection)
-    return connection
+def connection(connect) -> Connection:
+    made = connect()
+    callbacks.ensure_address(made)
+    return made
 
 
 @pytest.fixture

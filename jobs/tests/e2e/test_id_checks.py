@@ -1,15 +1,11 @@
 """Checks of ids by real workers against the sandbox: what counts is what Zoho was asked."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, IdCheck
-from jobs.sandbox.samples import SAMPLE_CONNECTION
-from jobs.sandbox.server import Sandbox
-from jobs.services.connections import connecting
 from jobs.services.limits.credits import credits_of
 from jobs.services.registering import id_checks, job_ids
 from jobs.tests.factories import make_user
@@ -19,25 +15,8 @@ FOR_ALL = {"label": "", "tags": [], "alert_recipients": "", "skip_threshold_perc
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(port=0) as running:
-        yield running
-
-
-@pytest.fixture
-def org(sandbox: Sandbox, settings, monkeypatch) -> Connection:
-    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
-    monkeypatch.setenv("ALLOW_CUSTOM_ZOHO_HOSTS", "true")
-    connection = Connection(
-        name="sandbox",
-        data_center="custom",
-        api_url=sandbox.url,
-        accounts_url=sandbox.url,
-        max_concurrency=6,
-        **SAMPLE_CONNECTION,
-    )
-    connecting.save(connection)
-    return connection
+def org(connect) -> Connection:
+    return connect(max_concurrency=6, daily_credits=None, alert_recipients="")
 
 
 def begin(org: Connection, ids: list[str]) -> IdCheck:

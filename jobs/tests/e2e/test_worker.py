@@ -1,66 +1,26 @@
 """From a registered id to a kept result and a mail, by a real worker on a real broker."""
 
-import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 from django.core import mail
 
-from jobs import tasks
 from jobs.models import Alert, BulkWriteJob, Connection, Result
-from jobs.sandbox.samples import SAMPLE_CONNECTION
-from jobs.sandbox.server import Sandbox
-from jobs.services.connections import connecting
-from jobs.services.registering import tracking
+from jobs.tests.plugins.background import tick_until
+from jobs.tests.plugins.stand_in_org import track
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
-IN_TIME_SECONDS = 30
-
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(port=0) as running:
-        yield running
-
-
-@pytest.fixture
-def connection(sandbox: Sandbox, settings) -> Connection:
-    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
-    connection = Connection(
-        name="sandbox",
-        data_center="custom",
-        api_url=sandbox.url,
-        accounts_url=sandbox.url,
-        alert_recipients="admin@example.com",
-        **SAMPLE_CONNECTION,
-    )
-    connecting.save(connection)
-    return connection
-
-
-def track(connection: Connection, *job_ids: str) -> None:
-    tracking.track(connection, tracking.read_ids("\n".join(job_ids)))
-
-
-def tick_until(condition: Callable[[], bool]) -> None:
-    """Do what beat does, until the condition holds."""
-    deadline = time.monotonic() + IN_TIME_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, list(
-            BulkWriteJob.objects.values("zoho_job_id", "status", "poll_state", "poll_error")
-        )
-        tasks.dispatch_due_polls.delay()
-        tasks.fetch_due_results.delay()
-        tasks.deliver_alerts.delay()
-        time.sleep(0.2)
+def connection(connect) -> Connection:
+    return connect()
 
 
 def test_a_completed_job_that_wrote_nothing_is_kept_and_told_about(
     live_worker, sandbox, connection
 ):
-    track(connection, "111111000000541958")
+    track(connection, ["111111000000541958"])
 
     tick_until(lambda: Alert.objects.filter(state=Alert.State.SENT).exists())
 
@@ -76,7 +36,7 @@ def test_a_running_job_is_polled_to_its_end_and_each_state_kept_once(
     live_worker, sandbox, connection
 ):
     [job_id] = sandbox.add_jobs(1, kind="imported", rows=20, life=8.0)
-    track(connection, job_id)
+    track(connection, [job_id])
 
     tick_until(lambda: Result.objects.filter(state=Result.State.ARCHIVED).exists())
 
@@ -94,7 +54,7 @@ def test_an_id_that_zoho_does_not_know_is_blocked_with_the_reason_and_others_go_
     live_worker, sandbox, connection
 ):
     [known] = sandbox.add_jobs(1, kind="nothing", rows=5, life=0.1)
-    track(connection, "111111000000000404", known)
+    track(connection, ["111111000000000404", known])
 
     tick_until(lambda: Result.objects.filter(state=Result.State.ARCHIVED).exists())
     tick_until(lambda: BulkWriteJob.objects.filter(poll_state="blocked").exists())
@@ -108,7 +68,7 @@ def test_an_id_that_zoho_does_not_know_is_blocked_with_the_reason_and_others_go_
 
 def test_a_token_that_dies_under_way_is_renewed_once(live_worker, sandbox, connection):
     ids = sandbox.add_jobs(30, kind="running", rows=10, life=600)
-    track(connection, *ids)
+    track(connection, ids)
     tick_until(lambda: not BulkWriteJob.objects.filter(polls=0).exists())
     renewals = sandbox.accounts.issued
     sandbox.invalidate_tokens()

@@ -13,7 +13,7 @@ from jobs.models import BulkWriteJob, Connection
 from jobs.sandbox.server import Sandbox
 from jobs.services.limits.credits import credits_of
 from jobs.services.observing import polling
-from jobs.tests.faults.conftest import track
+from jobs.tests.plugins.stand_in_org import track
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

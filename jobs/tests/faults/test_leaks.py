@@ -20,7 +20,7 @@ from django.urls import reverse
 from jobs import tasks
 from jobs.models import Alert, BulkWriteJob, Connection, Result, SharedToken
 from jobs.services.connections import access
-from jobs.tests.faults.conftest import track
+from jobs.tests.plugins.stand_in_org import track
 from jobs.zoho.errors import ZohoError
 
 CLIENT_SECRET = "canary-client-secret-7f3a"

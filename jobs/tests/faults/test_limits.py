@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Result
-from jobs.tests.faults.conftest import track
+from jobs.tests.plugins.stand_in_org import track
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from jobs.models import Alert, BulkWriteJob, Connection
-from jobs.tests.faults.conftest import track
+from jobs.tests.plugins.stand_in_org import track
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

@@ -19,6 +19,7 @@ from config.celery import app
 from config.supervisor import parts, prepare
 
 START_SECONDS = 10
+IN_TIME_SECONDS = 30
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,20 @@ def live_worker(transactional_db: None, embedded_broker: str) -> Iterator[object
             yield worker
     finally:
         task_postrun.disconnect(close_connections)
+
+
+def tick_until(condition: Callable[[], bool]) -> None:
+    """Queue what beat queues, until the condition holds."""
+    # The tasks are models' users, and those are not to be imported before Django is set up.
+    from jobs import tasks
+
+    deadline = time.monotonic() + IN_TIME_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        tasks.dispatch_due_polls.delay()
+        tasks.fetch_due_results.delay()
+        tasks.deliver_alerts.delay()
+        time.sleep(0.2)
 
 
 class Background:

@@ -5,15 +5,13 @@ import time
 import pytest
 
 from jobs.forms.connections import API_VERSIONS
-from jobs.models import BulkWriteJob, Connection, Result
-from jobs.sandbox.oauth import SAMPLE_CONNECTION
+from jobs.models import BulkWriteJob, Result
 from jobs.sandbox.samples import sample_jobs
 from jobs.sandbox.server import Sandbox
 from jobs.services import job_json
-from jobs.services.connections import connecting
 from jobs.services.observing import polling
-from jobs.services.registering import tracking
 from jobs.services.results import fetching
+from jobs.tests.plugins.stand_in_org import track
 
 pytestmark = pytest.mark.django_db
 
@@ -26,32 +24,17 @@ SAID_OF_A_JOB = (
 
 
 @pytest.fixture
-def sandbox(settings):
-    settings.ALLOW_CUSTOM_ZOHO_HOSTS = True
+def sandbox():
     # All samples that ever end have ended, and their links still work.
     with Sandbox(epoch=time.time() - 86_400) as running:
         running.set_options(token_throttling=False)
         yield running
 
 
-def connection_of(sandbox, version):
-    connection = Connection(
-        name=version,
-        data_center="custom",
-        api_url=sandbox.url,
-        accounts_url=sandbox.url,
-        api_version=version,
-        daily_credits=10_000,
-        **SAMPLE_CONNECTION,
-    )
-    connecting.save(connection)
-    return connection
-
-
-def read_with(sandbox, version, job_ids):
+def read_with(connect, version, job_ids):
     """What is known of the jobs once they were polled and their results fetched."""
-    connection = connection_of(sandbox, version)
-    tracking.track(connection, tracking.read_ids("\n".join(job_ids)))
+    connection = connect(version, api_version=version)
+    track(connection, job_ids)
     jobs = BulkWriteJob.objects.filter(connection=connection)
     polling.poll_now(list(jobs))
     for result in Result.objects.filter(job__connection=connection):
@@ -113,15 +96,15 @@ def without(names, value):
     return value
 
 
-def test_all_versions_read_the_same_jobs_alike(sandbox):
+def test_all_versions_read_the_same_jobs_alike(connect):
     job_ids = [job_id for job_id, _, _ in sample_jobs()]
-    v7 = read_with(sandbox, "v7", job_ids)
+    v7 = read_with(connect, "v7", job_ids)
     assert len(v7) == len(job_ids)
     assert any(found["result"] for found in v7.values())
     assert any(len(found["resources"]) > 1 for found in v7.values())
 
     for version in set(API_VERSIONS) - {"v7"}:
-        found = read_with(sandbox, version, job_ids)
+        found = read_with(connect, version, job_ids)
         if version == "v2":
             assert without(LATER_THAN_V2, found) == without(LATER_THAN_V2, v7)
         else:

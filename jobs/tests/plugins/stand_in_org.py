@@ -1,4 +1,4 @@
-"""What the faults are done to: the sandbox as Zoho, and a connection to it."""
+"""Fixtures with a running stand-in for Zoho, and connections to it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +14,7 @@ from jobs.services.registering import tracking
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
+    """The stand-in, with its sample org."""
     with Sandbox(port=0) as running:
         yield running
 
