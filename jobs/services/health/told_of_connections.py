@@ -16,41 +16,42 @@ UNANSWERED_TOLD_BY = UNANSWERED_TOLD_AFTER + timedelta(seconds=OUTAGE_MAX_SECOND
 def find(connections: Sequence[Connection], now: datetime) -> set[int]:
     """The keys of those whose present trouble an alert has told to somebody, or will tell.
 
-    Asks nothing where there is no trouble.
+    Of a block tells the alert that was written with it; of silence and waits the one that no
+    recovery has followed, as `long_waits.open_alert` has it. Asks nothing where there is no
+    trouble.
     """
-    troubled = {each.pk: each for each in connections if _began(each, now) is not None}
+    troubled = {each.pk: each for each in connections if _is_troubled(each, now)}
     if not troubled:
         return set()
     latest = (
         Alert.objects.filter(connection__in=troubled, job=None)
-        .exclude(kind=Alert.Kind.RECOVERED)
-        .exclude(state__in=(Alert.State.FAILED, Alert.State.NO_RECIPIENT))
         .values_list("connection", "kind", "state")
-        .annotate(Max("created_at"))
+        .annotate(Max("pk"), Max("created_at"))
         .order_by()
     )
+    recovered = {pk: newest for pk, kind, _, newest, _ in latest if kind == Alert.Kind.RECOVERED}
     told = set()
-    for pk, kind, state, created_at in latest:
+    for pk, kind, state, newest, created_at in latest:
         each = troubled[pk]
-        began = _began(each, now)
-        goes_out = state == Alert.State.SENT or bool(each.recipients)
-        if kind == _kind(each) and goes_out and began is not None and created_at >= began:
+        if each.blocked_at is not None:
+            is_of_this = kind == Alert.Kind.CONNECTION_BLOCKED and created_at >= each.blocked_at
+        else:
+            is_of_this = kind == Alert.Kind.UNREACHABLE and newest > recovered.get(pk, 0)
+        if is_of_this and _goes_out(each, state):
             told.add(pk)
     return told | {pk for pk, each in troubled.items() if _is_to_come(each, now)}
 
 
-def _kind(connection: Connection) -> Alert.Kind:
-    is_blocked = connection.blocked_at is not None
-    return Alert.Kind.CONNECTION_BLOCKED if is_blocked else Alert.Kind.UNREACHABLE
+def _goes_out(connection: Connection, state: str) -> bool:
+    if state in (Alert.State.FAILED, Alert.State.NO_RECIPIENT):
+        return False
+    return state == Alert.State.SENT or bool(connection.recipients)
 
 
-def _began(connection: Connection, now: datetime) -> datetime | None:
-    """Since when the connection has not been read; None where all may be well."""
+def _is_troubled(connection: Connection, now: datetime) -> bool:
     if connection.blocked_at is not None or connection.unanswered_since is not None:
-        return connection.blocked_at or connection.unanswered_since
-    if connection.resume_at is None or connection.resume_at <= now:
-        return None
-    return connection.last_answer_at or connection.created_at
+        return True
+    return connection.resume_at is not None and connection.resume_at > now
 
 
 def _is_to_come(connection: Connection, now: datetime) -> bool:

@@ -27,9 +27,6 @@ from jobs.zoho.errors import (
 
 logger = logging.getLogger(__name__)
 
-# Without an answer for so long, a connection may have been told of as unreachable.
-WORTH_A_LOOK = timedelta(minutes=1)
-
 # A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
 TRY_AGAIN = timedelta(minutes=30)
 UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
@@ -175,8 +172,8 @@ def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
 def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
     before, connection.last_answer_at = connection.last_answer_at, answered_at
     blocked_at = connection.blocked_at
-    # While answers come all the time there is nothing to recover from, and nothing to look up.
-    was_quiet = before is None or answered_at - before >= WORTH_A_LOOK
+    # There is hardly ever something to recover from: looked up once a minute, not for each portion.
+    looks = before is None or _minute(before) != _minute(answered_at)
     is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
     is_held = is_waiting and connection.waiting_for in PROMISED
     if blocked_at is not None and answered_at <= blocked_at <= batch.at:
@@ -187,7 +184,7 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
             "Zoho answers about its jobs again.",
             about=blocked_at.isoformat(),
         )
-    elif not is_held and was_quiet and (about := long_waits.open_alert(connection)):
+    elif not is_held and looks and (about := long_waits.open_alert(connection)):
         batch.tell(
             Alert.Kind.RECOVERED,
             "Zoho answers about its jobs again.",
@@ -197,6 +194,10 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
     connection.failures = 0
     if not is_held:
         connection.resume_at, connection.waiting_for = None, ""
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 def _forget_unasked_time(batch: Batch, connection: Connection, asked_at: datetime) -> None:

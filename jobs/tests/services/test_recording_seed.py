@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -119,6 +120,7 @@ def unchanged_poll_queries(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [10, 100])
+@time_machine.travel("2026-11-25T08:00:10Z")
 def test_an_unchanged_batch_adds_no_row_and_takes_nine_statements(number):
     def rows() -> list[int]:
         return [model.objects.count() for model in (Snapshot, Resource, FieldMapping, JobEvent)]

@@ -300,9 +300,9 @@ class TestALongWait:
         [job] = jobs_of(org, 1)
         self.use_up(org)
         Connection.objects.update(resume_at=None, waiting_for="")
-        with pass_time(minutes=1):
-            observe(job, running(job))
-            observe(job, running(job))
+        for seconds in range(0, 91, 30):
+            with pass_time(seconds=seconds):
+                observe(job, running(job))
 
         assert kinds(org) == ["unreachable", "recovered"]
 
