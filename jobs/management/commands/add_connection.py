@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.models import Connection
+from jobs.models import Connection, UndecryptableError
 from jobs.services.connections import connecting, signing_in
 from jobs.zoho.errors import ZohoError
 
@@ -36,7 +36,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--new-secrets",
             action="store_true",
-            help="for a connection there is: read what the environment lacks from standard input",
+            help="for a connection there is: take secrets from the environment, and what that lacks "
+            "from standard input",
         )
         parser.add_argument(
             "--grant-code",
@@ -94,10 +95,7 @@ class Command(BaseCommand):
             "max_concurrency": options["max_concurrency"],
             "daily_credits": options["daily_credits"],
             "longest_interval_seconds": options["longest_interval"],
-            **self._secrets(
-                are_needed=is_new or options["new_secrets"] or options["grant_code"],
-                by_code=options["grant_code"],
-            ),
+            **self._secrets(options, is_new=is_new),
         }
         code = given.pop("grant_code", None)
         for name, value in given.items():
@@ -134,6 +132,9 @@ class Command(BaseCommand):
     def _store(self, connection: Connection, code: str | None) -> None:
         grant = None
         try:
+            if code is not None:
+                # Replaced in any case; one that no key opens must not stand in the way of that.
+                connection.refresh_token = ""
             connecting.prepare(connection)
             if code is not None:
                 client = signing_in.Client(connection.client_id, connection.client_secret)
@@ -144,17 +145,30 @@ class Command(BaseCommand):
             connecting.save(connection)
         except ValidationError as error:
             raise CommandError(_as_lines(error), returncode=2) from error
+        except UndecryptableError as error:
+            raise CommandError(f"{error} Or give the client secret anew.", returncode=2) from error
         except ZohoError as error:
             raise CommandError(f"Nothing was stored. {error} {error.resolution}".strip()) from error
         if grant is not None:
             signing_in.keep_access_token(connection, grant)
 
-    def _secrets(self, *, are_needed: bool, by_code: bool) -> dict[str, str]:
+    def _secrets(self, options: dict[str, Any], *, is_new: bool) -> dict[str, str]:
+        by_code = options["grant_code"]
+        are_needed = is_new or options["new_secrets"] or by_code
         given = {
             field: value
             for variable, field in SECRETS.items()
             if (value := os.environ.get(variable, "").strip())
         }
+        # They may have been left there for another connection, whose sign-in this one would get.
+        if given and not (are_needed or options["client_id"]):
+            found = [variable for variable, field in SECRETS.items() if field in given]
+            raise CommandError(
+                f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'} set in the "
+                f"environment. If meant for {options['name']}, say --new-secrets; if left from "
+                "another connection, unset before. Nothing was changed.",
+                returncode=2,
+            )
         by_code = by_code or "grant_code" in given
         wanted = {
             variable: field

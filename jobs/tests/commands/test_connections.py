@@ -103,9 +103,8 @@ class TestAddConnection:
         assert "ZOHO_CLIENT_SECRET" in ran.err
         assert not Connection.objects.exists()
 
-    def test_again_changes_what_is_named_and_keeps_the_rest(self, monkeypatch):
+    def test_again_changes_what_is_named_and_keeps_the_rest(self):
         make_connection(name="one", data_center="us", api_url="", accounts_url="")
-        monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "a-new-one")
 
         ran = run(
             *("add_connection", "one", "--max-concurrency", "25", "--stuck-after", "60"),
@@ -118,8 +117,34 @@ class TestAddConnection:
         assert (org.max_concurrency, org.stuck_after_minutes) == (25, 60)
         assert (org.edition, org.paid_users) == ("ultimate", 40)
         assert (org.daily_credits, org.longest_interval_seconds) == (9000, 900)
-        assert (org.refresh_token, org.client_secret) == ("a-new-one", "canary-client-secret")
+        assert org.refresh_token == "canary-refresh-token"
+        assert org.client_secret == "canary-client-secret"
         assert (org.data_center, org.client_id) == ("us", "1000.CLIENT")
+
+    @pytest.mark.parametrize(
+        "options", [["--recipients", "ops@example.com"], ["--forget-sign-in"]], ids=" ".join
+    )
+    def test_secrets_left_in_the_environment_for_another_org_are_refused(self, secrets, options):
+        make_connection(name="two", data_center="us", api_url="", accounts_url="")
+
+        ran = run("add_connection", "two", *options)
+
+        assert ran.status == 2
+        assert "ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN are set" in ran.err
+        assert "--new-secrets" in ran.err
+        org = Connection.objects.get()
+        assert org.client_secret == "canary-client-secret"
+        assert org.refresh_token == "canary-refresh-token"
+        assert "ops@example.com" not in org.alert_recipients
+
+    def test_a_client_id_says_that_the_secrets_in_the_environment_are_meant(self, monkeypatch):
+        make_connection(name="two", data_center="us", api_url="", accounts_url="")
+        monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "a-new-one")
+
+        assert run("add_connection", "two", "--client-id", "1000.CLIENT").status == 0
+
+        org = Connection.objects.get()
+        assert (org.refresh_token, org.client_secret) == ("a-new-one", "canary-client-secret")
 
     @pytest.mark.parametrize(
         "argv",
@@ -170,7 +195,7 @@ class TestAddConnection:
     def test_leaving_a_stand_in_forgets_its_addresses(self, secrets, settings):
         make_connection(name="one")
 
-        assert run("add_connection", "one", "--data-center", "in").status == 0
+        assert run("add_connection", "one", "--data-center", "in", "--new-secrets").status == 0
 
         org = Connection.objects.get()
         assert (org.api_url, org.accounts_url, org.download_url) == ("", "", "")
@@ -224,7 +249,7 @@ class TestAddConnection:
 
         monkeypatch.setenv("ZOHO_CLIENT_SECRET", "new-one")
         monkeypatch.setenv("ZOHO_REFRESH_TOKEN", "new-two")
-        assert run("add_connection", "one").status == 0
+        assert run("add_connection", "one", "--new-secrets").status == 0
         assert Connection.objects.get().client_secret == "new-one"
 
 
@@ -264,6 +289,21 @@ class TestGrantCode:
         assert "code=a-code" in sent.body
         assert Connection.objects.get().refresh_token == "canary-new"
 
+    def test_repairs_a_connection_whose_secrets_no_key_opens(self, granted, settings, monkeypatch):
+        make_connection(name="one")
+        settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+        monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
+
+        ran = run("add_connection", "one", "--client-id", "1000.A")
+        assert ran.status == 2
+        assert "give the client secret anew" in ran.err
+
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "canary-secret")
+        assert run("add_connection", "one", "--grant-code").status == 0
+
+        org = Connection.objects.get()
+        assert (org.client_secret, org.refresh_token) == ("canary-secret", "canary-new")
+
     @pytest.mark.parametrize(
         ("answer", "said"),
         [
@@ -290,9 +330,13 @@ class TestGrantCode:
         make_connection(name="one")
         monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
 
-        ran = run("add_connection", "one", "--accounts-url", "http://127.0.0.1:10")
+        ran = run(
+            *("add_connection", "one", "--client-id", "1000.CLIENT"),
+            *("--accounts-url", "http://127.0.0.1:10"),
+        )
 
         assert ran.status == 2
+        assert "goes with a client ID and its secret" in ran.err
         assert zoho.asked() == []
 
 
