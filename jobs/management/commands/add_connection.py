@@ -36,8 +36,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--new-secrets",
             action="store_true",
-            help="for a connection there is: take secrets from the environment, and what that lacks "
-            "from standard input",
+            help="for a connection there is: take secrets from the environment, and what that "
+            "lacks from standard input",
         )
         parser.add_argument(
             "--grant-code",

@@ -272,7 +272,36 @@ TABLES = {
     "excel's formulas": f'job_id,x\n="{ONE}",1\n="{TWO}",2',
     "addresses in the column": f"job,x\n/crm/bulk/v7/write/{ONE},1\n/crm/bulk/v7/write/{TWO},2",
     "a file's id beside them": f"file_id,id\n{FILE},{ONE}\n{FILE},{TWO}",
+    "a file's id beside what says nothing": f"file_id,zoho\n{FILE},{ONE}\n{THREE},{TWO}",
+    "more files than jobs": f"File ID,what,zoho\n{FILE},x,{ONE}\n{THREE},y,{TWO}\n{ORG},z,{TWO}",
+    "an id beside its job's names": f"id,name,status,created\n{ONE},a,b,c\n{TWO},a,b,c",
+    "an id beside its module": f"id,module,stage\n{ONE},Leads,x\n{TWO},Deals,y",
+    "an id beside who created it": f"id,created_by,user_id\n{ONE},Boyle,1\n{TWO},Boyle,2",
+    "records with the ids of their jobs": f"Job ID,Last Name\n{ONE},Boyle\n{TWO},Carr",
+    "one column that is only an id": f"id\n{ONE}\n{TWO}",
 }
+
+TABLES_OF_OTHERS = {
+    "files": (f"file_id,name\n{FILE},a.csv\n{THREE},b.csv", "uploaded file"),
+    "files and numbered rows": (f"id,file_id\n1,{FILE}\n2,{THREE}", "uploaded file"),
+    "files by who uploaded them": (f"file_id,user_id\n{FILE},{ONE}\n{THREE},{TWO}", "uploaded"),
+    "users": (f"Name;User ID\nBoyle;{ONE}\nCarr;{TWO}", "“User ID”"),
+    "orgs": (f"what,org\nProduction,{ONE}\nSandbox,{TWO}", "“org”"),
+    "records": (f"Record Id,Last Name\n{ONE},Boyle\n{TWO},Carr", "“Record Id”"),
+    "one column of records": (f"Record Id\n{ONE}\n{TWO}", "“Record Id”"),
+    "an export": (f"id,Last Name\n{ONE},Boyle\n{TWO},Carr", "“job_id”"),
+    "an export with lookups": (f"id,Account Name.id\n{ONE},{FILE}\n{TWO},{FILE}", "“job_id”"),
+    "an export with a name that says nothing": (f"Zoho,Email\n{ONE},a@b\n{TWO},c@d", "“job_id”"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), TABLES_OF_OTHERS.values(), ids=TABLES_OF_OTHERS)
+def test_a_table_of_something_else_is_left_out_with_the_reason(text, why):
+    paste = job_ids.read(text)
+
+    assert [entry.verdict for entry in paste.entries] == [Verdict.NOT_AN_ID] * 2
+    assert all(why in entry.why for entry in paste.entries)
+    assert len(paste.notes) == 1
 
 
 @pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)

@@ -144,7 +144,7 @@ def _in_text(line: str) -> Iterator[Piece]:
     for found in _NUMBER.finditer(searched):
         between = _BETWEEN_NUMBERS.fullmatch(searched, end, found.start()) if end >= 0 else None
         if between is None or (kind != "job" and not _LIST_MARK.search(between[0])):
-            kind = _kind_of(searched[max(found.start() - 64, 0) : found.start()])
+            kind = kind_of(searched[max(found.start() - 64, 0) : found.start()])
         end = found.end()
         if kind or not is_time(found[0]):
             named.setdefault(found[0], kind)
@@ -165,7 +165,7 @@ def _in_text(line: str) -> Iterator[Piece]:
         yield Piece(text, Verdict.NOT_AN_ID, why=why)
 
 
-def _kind_of(before: str) -> str:
+def kind_of(before: str) -> str:
     """Whose number follows: "job", "" where nobody says, or the word that names somebody else."""
     name = _NAME_BEFORE.search(before)
     words = [word.lower() for word in _WORD.findall(name[1])] if name else []

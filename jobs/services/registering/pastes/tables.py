@@ -11,6 +11,7 @@ from jobs.services.registering.pastes import lines
 from jobs.services.registering.pastes.answers import ID_NAMES, JOB_NAMES
 from jobs.services.registering.pastes.pieces import (
     BULK_READ,
+    FILE_ID,
     NO_ID,
     NOT_SHAPED,
     Piece,
@@ -25,6 +26,17 @@ DELIMITERS = "\t;,|"
 LABEL_NAMES = ("label", "joblabel", "name", "jobname")
 MOST_NAMES = 8
 MOST_COLUMNS = 1_000
+# Fields of records, beside which an `id` is the record's: those that no list of jobs has.
+RECORD_NAMES = frozenset((
+    "accountname", "amount", "city", "closingdate", "company", "contactname", "country",
+    "dealname", "email", "firstname", "fullname", "industry", "lastname", "leadsource",
+    "leadstatus", "mobile", "modifiedby", "modifiedtime", "phone", "salutation", "stage",
+    "street", "website", "zipcode",
+))  # fmt: skip
+OF_RECORDS = (
+    "The columns beside it are those of records, so it is taken for the id of a record. If it is a "
+    "job's, name its column “job_id”."
+)
 
 # Excel's own way to name the delimiter.
 _SEPARATOR_LINE = re.compile(r"\"?sep=([\t;,|])\"?[ \t]*(?:\r\n|\r|\n)", re.I)
@@ -42,7 +54,8 @@ class Table:
 def read(text: str) -> Table | None:
     """The table that a text is; None where it is none, or none with a column of ids.
 
-    The column is found by its name in the first row, else by its values.
+    The column is found by its name in the first row, else by its values. Where the ids are those
+    of something else, such as files or records, the rows are left out with the reason.
     """
     begin = len(text) - len(text.lstrip("\r\n"))
     if separator := _SEPARATOR_LINE.match(text, begin):
@@ -59,6 +72,8 @@ def read(text: str) -> Table | None:
         rows = _rows(text, begin, mark)
         if rows and (table := _table(rows, is_named=mark in by_name)):
             return table
+    if not any(mark in first_line for mark in DELIMITERS) and plain(first_line).endswith("id"):
+        return _of_others(_rows(text, begin, "\t"))
     return None
 
 
@@ -99,9 +114,15 @@ def _table(rows: list[tuple[int, list[str]]], *, is_named: bool) -> Table | None
     named = _id_columns(header) if is_named else []
     column = _believed(named, header, [row for _, row in rows])
     if column is None:
-        return None
+        return _of_others(rows)
     has_header = is_named or _id_of(header, column) is None
     names = header if has_header else []
+    if record := _record_field(names, column):
+        note = (
+            f"Read as a table of records, as a column is named “{_shown(record)}”: its ids are not "
+            "taken. If they are those of jobs, name their column “job_id”."
+        )
+        return Table(_left_out(rows[1:], column, OF_RECORDS), note)
     label = next(
         (
             at
@@ -140,10 +161,67 @@ def _believed(named: list[int], header: list[str], rows: list[list[str]]) -> int
         return told[0]
     if (by_values := _column_by_values(rows)) is not None:
         return by_values
+    if _columns_of_others(rows):
+        return None
     any_ids = [at for at in named if shares[at][1] >= 0.5] or [
         at for at in named if shares[at][1] > 0
     ]
     return any_ids[0] if any_ids else None
+
+
+def _other(name: str) -> str:
+    """Whose ids a column holds by its name: "file", "record"; empty for a job's, or nobody's."""
+    kind = lines.kind_of(name)
+    return "" if kind == "job" else kind
+
+
+def _record_field(names: list[str], column: int) -> str:
+    """The name of a column that shows the ids to be those of records; empty where none does."""
+    kinds = [lines.kind_of(name) for name in names]
+    is_bare = [plain(name) in ("id", "ids") for name in names]
+    # What only jobs have: a name of theirs, or the module and the file that they are about.
+    hints = (
+        kind in ("file", "module") or (kind == "job" and not bare)
+        for kind, bare in zip(kinds, is_bare, strict=True)
+    )
+    if any(hints):
+        return ""
+    # Exports name the record that a lookup leads to "Account Name.id".
+    fields = (
+        name
+        for at, name in enumerate(names)
+        if at != column and plain(name).removesuffix("id") in RECORD_NAMES
+    )
+    return next(fields, "")
+
+
+def _of_others(rows: list[tuple[int, list[str]]]) -> Table | None:
+    """A table whose ids are all those of something else; None where it has no such column."""
+    of_others = _columns_of_others([row for _, row in rows])
+    if not of_others or len(rows) < 2:
+        return None
+    column = of_others[0]
+    name = _shown(rows[0][1][column])
+    is_file = _other(rows[0][1][column]) == "file"
+    why = FILE_ID if is_file else f"Its column is named “{name}”: no job's."
+    note = (
+        f"Read as a table: the ids in column “{name}” are not those of jobs, and no other column "
+        "has any."
+    )
+    return Table(_left_out(rows[1:], column, why), note)
+
+
+def _columns_of_others(rows: list[list[str]]) -> list[int]:
+    """The columns of ids whose names say that the ids are not those of jobs."""
+    named = (at for at, name in enumerate(rows[0]) if _other(name))
+    return [at for at in named if _shares(rows[1:], at)[0] >= 0.5]
+
+
+def _left_out(rows: list[tuple[int, list[str]]], column: int, why: str) -> list[tuple[int, Piece]]:
+    return [
+        (line, Piece(" ".join(row[column : column + 1]).strip(), Verdict.NOT_AN_ID, why=why))
+        for line, row in rows
+    ]
 
 
 def _shares(rows: list[list[str]], at: int) -> tuple[float, float]:
@@ -156,7 +234,11 @@ def _shares(rows: list[list[str]], at: int) -> tuple[float, float]:
 
 
 def _column_by_values(rows: list[list[str]]) -> int | None:
-    """The column most of whose values are ids, where others are not; each value once."""
+    """The column most of whose values are ids, where others are not; each value once.
+
+    None whose name says whose ids they are instead.
+    """
+    of_others = [at for at, name in enumerate(rows[0]) if _other(name)]
     width, with_it = Counter(len(row) for row in rows).most_common(1)[0]
     if width < 2 or len(rows) < 2 or with_it < 0.8 * len(rows):
         return None
@@ -166,10 +248,11 @@ def _column_by_values(rows: list[list[str]]) -> int | None:
         ids = [cell for row in rows if (cell := _id_of(row, at))]
         if len(ids) >= 0.5 * len(rows):
             found[at] = len(set(ids))
+    own = [at for at in found if at not in of_others]
     # A list of ids is no table, and an org's number is the same in each row.
-    if not found or len(found) == width:
+    if not own or len(own) == width:
         return None
-    return max(found, key=lambda at: (found[at], -at))
+    return max(own, key=lambda at: (found[at], -at))
 
 
 def _id_of(row: list[str], at: int) -> str | None:
@@ -202,7 +285,7 @@ def _note(
     rows: list[tuple[int, list[str]]], names: list[str], column: int, label: int | None
 ) -> str:
     def called(at: int) -> str:
-        name = " ".join(names[at].split())[:60] if at < len(names) else ""
+        name = _shown(names[at]) if at < len(names) else ""
         return f"“{name}”" if name else f"{at + 1}"
 
     width = max(len(row) for _, row in rows)
@@ -217,3 +300,7 @@ def _note(
     if len(others) == 1:
         return f"{note}. The other column is not used: {listed}."
     return f"{note}. The other columns are not used: {listed}."
+
+
+def _shown(name: str) -> str:
+    return " ".join(name.split())[:60]
