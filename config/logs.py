@@ -2,21 +2,23 @@
 
 import logging
 import re
-from typing import Any
 
 # The last part of the address that Zoho calls is a secret: whoever has it may call.
 _HOOK = re.compile(r"(/hooks/zoho/)[^/\s\"'?]+")
 
 
 class HideHookTokens(logging.Filter):
-    """Take the tokens of callback addresses out of a record: message, arguments, traceback."""
+    """Take the tokens of callback addresses out of a record: message and traceback."""
 
     _plain = logging.Formatter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = _hidden(record.msg)
-        if isinstance(record.args, tuple):
-            record.args = tuple(_hidden(argument) for argument in record.args)
+        # Arguments of any kind may write the address: what counts is what the message becomes.
+        try:
+            message = record.getMessage()
+        except Exception:  # Whoever logs must not fail by it.
+            message = f"{record.msg!r} (its arguments do not suit it)"
+        record.msg, record.args = _hidden(message), None
         if record.exc_info and not record.exc_text:
             # Formatters take the text that is there already.
             record.exc_text = self._plain.formatException(record.exc_info)
@@ -25,5 +27,5 @@ class HideHookTokens(logging.Filter):
         return True
 
 
-def _hidden(value: Any) -> Any:
-    return _HOOK.sub(r"\1…", value) if isinstance(value, str) else value
+def _hidden(text: str) -> str:
+    return _HOOK.sub(r"\1…", text)

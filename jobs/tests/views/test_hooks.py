@@ -551,3 +551,21 @@ def test_no_log_holds_the_token_whatever_goes_wrong(
     logged = [caplog.handler.format(record) for record in caplog.records]
     assert any("/hooks/zoho/" in line and "Internal Server Error" in line for line in logged)
     assert token not in "\n".join(logged) + "".join(capsys.readouterr())
+
+
+def test_no_log_holds_the_token_in_whatever_kind_of_argument_it_comes(caplog):
+    address = "/hooks/zoho/canary-token/"
+    logger = logging.getLogger("django.request")
+
+    logger.error("failed: %s", RuntimeError(address))
+    logger.error("failed: %(request)s", {"request": address})
+    logger.error(RuntimeError(address))
+    logger.error("without arguments: 100 %")
+    logger.error("%s and %s", "one alone")
+
+    logged = [caplog.handler.format(record) for record in caplog.records]
+    assert len(logged) == 5
+    assert all("/hooks/zoho/…" in line for line in logged[:3])
+    assert "canary" not in "".join(logged)
+    assert "100 %" in logged[3]
+    assert "'%s and %s'" in logged[4]
