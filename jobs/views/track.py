@@ -127,7 +127,6 @@ def _followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
         "unread": len(unread) - held_back,
         "held_back": held_back,
         "why_not": list(why_not.values()),
-        "refused": sum(job.poll_error is not None for job in jobs),
         "seconds": seconds,
     }
 

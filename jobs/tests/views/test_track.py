@@ -204,6 +204,18 @@ def test_the_report_says_why_nothing_is_asked(alice, fields, words):
     assert "Asking Zoho" not in report
 
 
+def test_both_are_said_where_some_wait_and_others_are_asked_about(alice, connection):
+    jobs = [make_job(connection), make_job(make_connection(name="paused", paused=True))]
+    jobs.append(make_job(jobs[1].connection))
+
+    page = alice.get(f"/jobs/track/states/?jobs={'.'.join(str(job.pk) for job in jobs)}")
+
+    page = page.content.decode()
+    assert "Zoho is not asked about 2 of them now." in page
+    assert "It is being asked about 1; this page follows by itself." in page
+    assert 'data-announce="Waiting for Zoho; about 2 of them it is not asked now."' in page
+
+
 def test_no_credits_are_offered_where_nobody_has_signed_in(alice):
     make_connection(name="production", refresh_token="")
 
