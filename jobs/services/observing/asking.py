@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from jobs.models import Connection, UndecryptableError
-from jobs.services.connections.access import CustomHostsForbiddenError, open_client, open_tokens
+from jobs.services.connections.access import (
+    CustomHostsForbiddenError,
+    open_client,
+    open_tokens,
+    unusable,
+)
 from jobs.services.limits import credits, slots
 from jobs.services.limits.booking import Booking
 from jobs.services.observing import failures, leases, waiting
@@ -34,7 +39,7 @@ PORTION_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 # After so long without an answer, what is still under way is waited for beside the next batch.
 SLOW_SECONDS = 1.0
-# Lease and slots outlast this several times.
+# Lease and slots outlast this several times, those of a check of ids as well.
 KEEP_SECONDS = 10.0
 TICK_SECONDS = 0.5
 # So many failures on end, and twice as many as calls at a time, are no accident any more.
@@ -67,7 +72,8 @@ class Portion:
     silent: list[Answer] = field(default_factory=list)
     refused: list[Answer] = field(default_factory=list)
     answered: bool = False
-    answered_since_refusal: bool = False
+    refusals_on_end: int = 0
+    is_refusing: bool = False
     is_urgent: bool = False
 
     def add(self, answer: Answer) -> None:
@@ -75,13 +81,16 @@ class Portion:
             self.silent.append(answer)
         elif failures.is_refusal(answer.error):
             self.refused.append(answer)
+            self.refusals_on_end += 1
+            # Two, and nobody answered in between: Zoho means them all.
+            self.is_refusing |= self.refusals_on_end > 1
         else:
             self.ready.append(answer)
             # Other processes are to learn at once that nothing more may be asked.
             self.is_urgent |= isinstance(answer.error, ZohoSignInError | ZohoThrottledError)
         if failures.is_answer(answer):
             self.answered = True
-            self.answered_since_refusal = bool(self.refused)
+            self.refusals_on_end = 0
             self.ready += self.silent
             self.silent.clear()
 
@@ -138,20 +147,14 @@ def ask(
                         credits.note_remaining(connection, client.credits_remaining)
         except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
             # The connection itself cannot be used: that needs a person, and no request was made.
-            unusable = _unusable(error)
-            batch.record([Answer(job_ids[0], timezone.now(), None, unusable, 0.0)])
+            batch.record([Answer(job_ids[0], timezone.now(), None, unusable(error), 0.0)])
         finally:
-            batch.release()
-            booking.settle(made)
+            try:
+                batch.release()
+            finally:
+                # Threads may wait for a credit that now never comes.
+                booking.settle(made)
     return batch.polled
-
-
-def _unusable(error: Exception) -> ZohoSignInError:
-    """Why a connection cannot be used; what to do about it is the last sentence of the error."""
-    what, _, what_to_do = str(error).rpartition(". ")
-    if not what:
-        return ZohoSignInError(str(error), resolution="Correct the connection's addresses.")
-    return ZohoSignInError(f"{what}.", resolution=what_to_do)
 
 
 class _Batch:
@@ -213,8 +216,7 @@ class _Batch:
                 self._set_aside(asked, len(asked) - answers, client.calls)
         self.record(portion.take_ready(), answered=portion.answered)
         self.record(portion.silent, answered=portion.answered and not portion.is_hopeless)
-        is_one_of_many = portion.answered_since_refusal or len(portion.refused) == 1
-        self.record(portion.refused, answered=portion.answered and is_one_of_many)
+        self.record(portion.refused, answered=portion.answered and not portion.is_refusing)
 
     def record(self, answers: Sequence[Answer], *, answered: bool = False) -> None:
         if not answers:

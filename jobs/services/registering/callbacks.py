@@ -13,7 +13,6 @@ import math
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -60,14 +59,6 @@ class TooManyCallsError(Exception):
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many calls: try again in {retry_after} s.")
         self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a call did: jobs made due, and jobs registered."""
-
-    made_due: int = 0
-    registered: int = 0
 
 
 # --- The address
@@ -170,7 +161,7 @@ def check_rate(connection: Connection, now: datetime) -> None:
         raise TooManyCallsError(_seconds_left(begun, now))
 
 
-def take_call(connection: Connection, body: bytes) -> Taken:
+def take_call(connection: Connection, body: bytes) -> None:
     """Do what a call asks for: its job is due at once, and registered before where it is unknown.
 
     The same call twice has one effect. Raises TooManyCallsError, and then nothing was done.
@@ -180,7 +171,7 @@ def take_call(connection: Connection, body: bytes) -> Taken:
     ids = callback_bodies.job_ids(body)
     if not ids:
         logger.info("A callback for %s named no bulk write job.", connection)
-        return Taken()
+        return
     # Not in one transaction with the count: who records answers locks jobs first.
     with transaction.atomic():
         known = BulkWriteJob.objects.filter(connection=connection, zoho_job_id__in=ids)
@@ -192,7 +183,6 @@ def take_call(connection: Connection, body: bytes) -> Taken:
         _note(registered, now, "It was not registered: it is now.")
         _note(due, now, _what_follows(connection))
         _note(paused, now, "Nothing is asked: the job is paused.")
-    return Taken(len(due), len(registered))
 
 
 def forget_unconfirmed(now: datetime) -> int:

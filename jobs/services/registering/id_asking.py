@@ -17,6 +17,7 @@ from jobs.services.connections.access import CustomHostsForbiddenError, open_cli
 from jobs.services.limits import credits, slots
 from jobs.services.limits.booking import Booking
 from jobs.services.observing import failures, standing, waiting
+from jobs.services.observing.asking import HOPELESS_FAILURES, KEEP_SECONDS, TICK_SECONDS
 from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
@@ -25,11 +26,6 @@ from jobs.zoho.payloads import JobDetails
 Said = CheckedId.Answer
 
 MAX_THREADS = 25
-TICK_SECONDS = 0.5
-# The slot outlasts this several times.
-KEEP_SECONDS = 10.0
-# So many failures on end, and twice as many as calls at a time, are no accident any more.
-HOPELESS_FAILURES = 10
 # More than this, no column holds and no file has.
 _LARGEST = 2**63 - 1
 # Waits that end by themselves, and soon enough to be waited for.
@@ -202,9 +198,9 @@ def _answers(
             continue
         if answer is not None:
             failed_on_end = failed_on_end + 1 if failures.is_outage(error) else 0
+            if failed_on_end >= limit:
+                refusal = refusal or error
         yield answer
-        if failed_on_end >= limit:
-            refusal = error
     if refusal is not None:
         raise CannotAskError(error_as_json(refusal), until)
 
