@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from jobs.models import Connection, SharedToken, UndecryptableError
 from jobs.zoho.client import BulkWriteClient
+from jobs.zoho.errors import ZohoSignInError
 from jobs.zoho.oauth import AccessTokens
 from jobs.zoho.regions import Region, region_for
 
@@ -132,3 +133,14 @@ def proxies() -> dict[str, str] | None:
     """Through which proxy Zoho is reached, as `requests` wants it; None for none."""
     proxy = settings.ZOHO_PROXY_URL
     return {"http": proxy, "https": proxy} if proxy else None
+
+
+def unusable(error: Exception) -> ZohoSignInError:
+    """Why a connection cannot be used, by the error of opening it, as polls and downloads say it.
+
+    What to do about it is the last sentence of the error.
+    """
+    what, _, what_to_do = str(error).rpartition(". ")
+    if not what:
+        return ZohoSignInError(str(error), resolution="Correct the connection's addresses.")
+    return ZohoSignInError(f"{what}.", resolution=what_to_do)

@@ -1,5 +1,6 @@
 """Connections to Zoho orgs: add or change one, test it, bring a blocked one back."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +23,6 @@ from jobs.services.limits import credits, slots
 from jobs.services.observing import leases, standing
 from jobs.services.observing.batch import Batch
 from jobs.services.observing.standing import Concern
-from jobs.zoho.client import BulkWriteClient
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (
     TokensThrottledError,
@@ -36,7 +36,7 @@ SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", "client_secret", "refresh_token")
 # What decides whether Zoho answers: what it said before holds no longer where one is changed.
 ANSWERED_BY_FIELDS = (*SIGN_IN_FIELDS, "api_version")
 CREDIT_FIELDS = ("daily_credits", "edition", "paid_users")
-# Waits whose end Zoho has set: nothing that is changed here ends them.
+# Waits whose end Zoho has set.
 SET_BY_ZOHO = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS)
 # What a connection is like that nothing is known against.
 WELL = {
@@ -121,8 +121,9 @@ def save(connection: Connection) -> None:
     """Store a new or changed connection, see `prepare`; errors likewise.
 
     One that is asked otherwise than before, or has other credits, may be polled again at once
-    where it was blocked, or waited for credits; what Zoho wants it to wait for stays, unless it
-    asks another org now. Other changes leave its state alone.
+    where it was blocked, or waited for credits. What Zoho wants it to wait for stays, unless it
+    asks another org now; a limit of access tokens is that of the refresh token. Other changes leave
+    its state alone.
     """
     stored = prepare(connection)
     if stored is None:
@@ -135,21 +136,31 @@ def save(connection: Connection) -> None:
     fields = fields - {"id", "paused"} | {"is_sample"}
     # Somebody may have signed in meanwhile.
     fields -= _untouched_secrets(connection)
-    ended: list[Connection.Waiting | str] = []
+    ended: set[Connection.Waiting] = set()
     if _differ(stored, connection, ANSWERED_BY_FIELDS):
         for name, value in WELL.items():
             setattr(connection, name, value)
         fields |= set(WELL)
-        is_there = not has_moved(stored, connection)
-        waits = ["", *Connection.Waiting]
-        ended = [wait for wait in waits if not (is_there and wait in SET_BY_ZOHO)]
+        ended = set(Connection.Waiting)
+        if not has_moved(stored, connection):
+            ended.remove(Connection.Waiting.THROTTLED)
+        if not _differ(stored, connection, SIGN_IN_FIELDS):
+            ended.remove(Connection.Waiting.TOKENS)
     elif _differ(stored, connection, CREDIT_FIELDS):
         # If they still do not suffice, the next poll finds that out.
-        ended = [Connection.Waiting.CREDITS]
+        ended = {Connection.Waiting.CREDITS}
+    if stored.blocked_at is not None and "blocked_at" in fields:
+        leases.make_due_from_now(stored)
     connection.save(update_fields=fields)
-    rows = Connection.objects.filter(pk=connection.pk, waiting_for__in=ended)
-    if rows.update(resume_at=None, waiting_for=""):
-        connection.resume_at, connection.waiting_for = None, ""
+    end_wait(connection, ended)
+
+
+def end_wait(connection: Connection, ended: Collection[Connection.Waiting]) -> None:
+    """Let a connection that waits for one of these be asked from now on."""
+    waiting = Connection.objects.filter(pk=connection.pk, waiting_for__in=ended)
+    waiting.filter(resume_at__gt=timezone.now()).update(resume_at=timezone.now())
+    waiting.update(waiting_for="")
+    connection.refresh_from_db(fields=["resume_at", "waiting_for"])
 
 
 def _forget_sign_in(stored: Connection, moved: Connection) -> None:
@@ -184,47 +195,92 @@ def set_paused(connection: Connection, paused: bool) -> None:
 def test(connection: Connection) -> TestResult:
     """Ask Zoho for an access token where none is held, and for the details of one job.
 
-    The job is the newest one; where none is registered, one that does not exist: that Zoho knows
-    no such job proves as much. Costs one API credit. A success unblocks the connection, a refusal
-    that needs a person blocks it, throttling pauses it, an outage leaves it as it is. While Zoho
-    wants no calls, or no credit is left, nothing is asked.
+    A success unblocks the connection, a refusal that needs a person blocks it, throttling pauses
+    it, an outage leaves it as it is. What is asked, and when nothing is: `ask_about_one_job`.
     """
     if not connection.is_signed_in:
         return TestResult(False, "Nobody has signed in to Zoho for it yet.", "Sign in to Zoho.")
-    if waits := what_zoho_waits_for(connection):
-        return waits
+    try:
+        asked = ask_about_one_job(connection)
+    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+        return TestResult(False, str(error))
+    if asked.not_asked is not None:
+        return asked.not_asked
+    if asked.error is not None:
+        return _told(connection, asked.error, asked.at)
+    if connection.blocked_at is not None:
+        leases.make_due_from_now(connection)
+    _note(connection, Concern(asked_at=asked.at, answered_at=asked.at))
+    what = "No job is registered yet."
+    if asked.job_id != NO_JOB:
+        what = f"Asked about job {asked.job_id}."
+    if connection.paused:
+        what += " Its jobs are not asked about while it is paused."
+    return TestResult(True, f"Zoho accepts the sign-in and lets bulk write jobs be read. {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What Zoho said when it was asked about one job: nothing against it where `error` is None.
+
+    `not_asked`: why it was not asked at all.
+    """
+
+    at: datetime
+    job_id: str
+    error: ZohoError | None = None
+    not_asked: TestResult | None = None
+
+
+@sensitive_variables()
+def ask_about_one_job(
+    connection: Connection, *, heeds: Collection[Connection.Waiting] = SET_BY_ZOHO
+) -> Asked:
+    """Ask about the newest job of a connection, by the sign-in that it bears.
+
+    Where none is registered, about one that does not exist: that Zoho knows no such job proves as
+    much. Costs one API credit. While Zoho wants no calls (waits that it `heeds`), or no credit or
+    slot is left, nothing is asked. Errors: `access.region_of`, UndecryptableError.
+    """
+    newest = BulkWriteJob.objects.filter(connection=connection).order_by("-pk")
+    job_id = newest.values_list("zoho_job_id", flat=True).first() or NO_JOB
+    at = timezone.now()
+    if waits := what_zoho_waits_for(connection, heeds):
+        return Asked(at, job_id, not_asked=waits)
     try:
         with slots.held(connection) as slot, open_client(connection) as client:
             calls, budget, hour = credits.reserve(connection, 1, slot=slot)
             if not calls:
-                return _no_credits(connection, budget)
+                return Asked(at, job_id, not_asked=_no_credits(connection, budget))
             try:
                 open_tokens(connection).forget_refusal()
-                return _ask(connection, client)
+                client.job_details(job_id)
             finally:
                 credits.spend(connection, client.calls - calls, hour=hour)
                 if client.was_answered:
                     credits.note_remaining(connection, client.credits_remaining)
-    except slots.NoSlotError:
-        return TestResult(
-            False,
-            "All calls that this connection may make at a time are under way.",
-            "Test it again in a moment.",
-            is_temporary=True,
-        )
-    except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-        return TestResult(False, str(error))
+    except slots.NoSlotError as error:
+        wait = TestResult(False, str(error), "Test it again in a moment.", is_temporary=True)
+        return Asked(at, job_id, not_asked=wait)
+    except ZohoError as error:
+        if error.code != "RESOURCE_NOT_FOUND":
+            return Asked(at, job_id, error)
+    return Asked(at, job_id)
 
 
-def what_zoho_waits_for(connection: Connection) -> TestResult | None:
+def what_zoho_waits_for(
+    connection: Connection, heeds: Collection[Connection.Waiting]
+) -> TestResult | None:
     """That Zoho has asked for a pause which is not over: asking meanwhile makes it last longer."""
     stored = Connection.objects.get(pk=connection.pk)
     words = {
         Connection.Waiting.THROTTLED: "Zoho asked to slow down",
         Connection.Waiting.TOKENS: "Zoho gives no access tokens for a while",
     }
-    why = words.get(Connection.Waiting(stored.waiting_for)) if stored.waiting_for else None
-    if why is None or stored.resume_at is None or stored.resume_at <= timezone.now():
+    if stored.waiting_for not in heeds:
+        return None
+    why = words[Connection.Waiting(stored.waiting_for)]
+    if stored.resume_at is None or stored.resume_at <= timezone.now():
         return None
     return TestResult(
         False,
@@ -243,24 +299,6 @@ def _no_credits(connection: Connection, budget: credits.Credits) -> TestResult:
         is_temporary=True,
         until=credits.free_again_at(connection, budget, timezone.now()),
     )
-
-
-def _ask(connection: Connection, client: BulkWriteClient) -> TestResult:
-    jobs = BulkWriteJob.objects.filter(connection=connection)
-    job_id = jobs.order_by("-pk").values_list("zoho_job_id", flat=True).first()
-    asked_at = timezone.now()
-    try:
-        client.job_details(job_id or NO_JOB)
-    except ZohoError as error:
-        if error.code != "RESOURCE_NOT_FOUND":
-            return _told(connection, error, asked_at)
-    if connection.blocked_at is not None:
-        leases.make_due_from_now(connection)
-    _note(connection, Concern(asked_at=asked_at, answered_at=asked_at))
-    what = f"Asked about job {job_id}." if job_id else "No job is registered yet."
-    if connection.paused:
-        what += " Its jobs are not asked about while it is paused."
-    return TestResult(True, f"Zoho accepts the sign-in and lets bulk write jobs be read. {what}")
 
 
 def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestResult:

@@ -16,13 +16,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
-from jobs.services.connections.access import open_client, open_tokens, proxies, region_of
-from jobs.services.connections.connecting import NO_JOB, PLACE_FIELDS, what_zoho_waits_for
-from jobs.services.limits import credits, slots
+from jobs.models import Connection, SignIn, UndecryptableError
+from jobs.services.connections.access import open_tokens, proxies, region_of
+from jobs.services.connections.connecting import PLACE_FIELDS, ask_about_one_job, end_wait
 from jobs.services.observing import leases, standing
 from jobs.zoho import consent
-from jobs.zoho.errors import ZohoError, ZohoSignInError, ZohoThrottledError, clean_text
+from jobs.zoho.errors import ZohoSignInError, ZohoThrottledError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
 
 
@@ -208,34 +207,26 @@ def with_refresh_token(connection: Connection, client: Client, refresh_token: st
 def _why_unproven(trial: Connection) -> str:
     """Why nobody knows whether jobs can be read with a trial sign-in; empty where they can.
 
-    Raises a kind of ZohoError where they cannot.
+    Raises a kind of ZohoError where they cannot. A wait for access tokens is that of the sign-in
+    there is, and does not bind a new one.
     """
-    if waits := what_zoho_waits_for(trial):
-        return waits.message
-    jobs = BulkWriteJob.objects.filter(connection=trial)
-    job_id = jobs.order_by("-pk").values_list("zoho_job_id", flat=True).first()
+    asked = ask_about_one_job(trial, heeds=(Connection.Waiting.THROTTLED,))
+    if asked.not_asked is not None:
+        return asked.not_asked.message
+    if asked.error is None:
+        return ""
+    if standing.needs_person(asked.error):
+        raise asked.error
+    if isinstance(asked.error, ZohoThrottledError):
+        standing.pause_for(trial, asked.error, timezone.now())
+    return str(asked.error)
+
+
+def _is_another(connection: Connection, client: Client, refresh_token: str) -> bool:
     try:
-        with slots.held(trial), open_client(trial) as client:
-            calls = credits.reserve(trial, 1)[0]
-            if not calls:
-                return "The API credits that Bulkwatch may use within 24 hours are used up."
-            try:
-                client.job_details(job_id or NO_JOB)
-            finally:
-                credits.spend(trial, client.calls - calls)
-                if client.was_answered:
-                    credits.note_remaining(trial, client.credits_remaining)
-    except slots.NoSlotError:
-        return "All calls that this connection may make at a time are under way."
-    except ZohoError as error:
-        if error.code == "RESOURCE_NOT_FOUND":
-            return ""
-        if standing.needs_person(error):
-            raise
-        if isinstance(error, ZohoThrottledError):
-            standing.pause_for(trial, error, timezone.now())
-        return str(error)
-    return ""
+        return (connection.client_id, connection.refresh_token) != (client.client_id, refresh_token)
+    except UndecryptableError:
+        return True
 
 
 def _works(connection: Connection) -> bool:
@@ -262,7 +253,11 @@ def _store(connection: Connection, client: Client, refresh_token: str) -> Connec
     if not is_stored:
         raise MovedError(connection)
     # Tried at once; that it works, the first answer about a job shows.
-    connections.filter(waiting_for=Connection.Waiting.REPAIR).update(resume_at=None, waiting_for="")
+    ended = {Connection.Waiting.REPAIR}
+    if _is_another(connection, client, refresh_token):
+        # Zoho's limit of access tokens is that of the refresh token.
+        ended.add(Connection.Waiting.TOKENS)
+    end_wait(connection, ended)
     connections.exclude(blocked_at=None).update(
         last_error={
             "code": None,

@@ -201,7 +201,8 @@ def reserve(
 ) -> Reserved:
     """Count calls that are about to be made under a slot, as many of `wanted` as are left.
 
-    No more than AHEAD for each call at a time that the slot allows. `for_check`: for a check of
+    Callers ask for no more than AHEAD for each call at a time that the slot allows: what others may
+    yet give back is reckoned by that. `for_check`: for a check of
     ids, as many as are left for such. What is not made in the end is to be given back: `spend` with
     a negative number and the hour. None are left where calls that were made have used the budget;
     where others have merely reserved the rest, and may give it back, raises NoSlotError.

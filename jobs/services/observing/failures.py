@@ -11,7 +11,6 @@ it is asked about again after a minute, and what is said of others meanwhile tel
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
 
 from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
 from jobs.services import wording
@@ -59,8 +58,8 @@ def is_outage(error: ZohoError | None) -> bool:
 def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: bool) -> None:
     """Note on jobs what came of asking about them, and in `concern` what is not theirs.
 
-    `failed`: jobs with errors and when they were asked about, in the order in which these came.
-    `answered`: Zoho has answered about other jobs of the batch.
+    `failed`: jobs with errors and when they were asked about. `answered`: Zoho has answered about
+    other jobs meanwhile, so what failed is these jobs' own.
     """
     own, is_all = _judge_refusals(batch, failed, answered=answered)
     silent = [one for one in failed if is_outage(one[1])]
@@ -71,7 +70,8 @@ def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: 
         if isinstance(error, ZohoThrottledError):
             concern.throttling = _longer(concern.throttling, error)
         elif is_refusal(error) and not is_all:
-            concern.suspect = None if answered or job.pk in own else job.pk
+            if not (answered or job.pk in own):
+                concern.suspect = job.pk
             _suspect(batch, job, error, asked_at, is_own=answered or job.pk in own)
         elif needs_person(error):
             if is_refusal(error) and concern.refusal is None and job.pk not in own:
@@ -100,15 +100,14 @@ def _judge_refusals(
 ) -> tuple[set[int], bool]:
     """The keys of jobs refused as before while others were answered since; whether all are meant.
 
-    All are meant where Zoho has begun to refuse one job after the other, and where there is no
-    other job to be asked, or none that has been answered about since the last suspect.
+    All are meant where several are refused and none is answered, and where there is no other job to
+    be asked, or none that has been answered about since the last suspect.
     """
     refused = [one for one in failed if is_refusal(one[1])]
     own = {job.pk for job, error, _ in refused if _was_refused(job, error) and _fails_alone(job)}
     others = [job for job, _, _ in refused if job.pk not in own]
-    last = list(takewhile(lambda one: is_refusal(one[1]), reversed(failed)))
     if answered:
-        return own, len(others) > 1 and len(last) == len(refused)
+        return own, False
     if batch.connection.is_blocked or len(others) > 1:
         return own, True
     return own, bool(others) and not _may_be_alone(batch, others[0])

@@ -11,6 +11,8 @@ from jobs.services.observing.waiting import moment
 
 # As long as a connection without answers is not told of either.
 TOLD_FROM = timedelta(minutes=30)
+# A budget that is too small ends and begins a wait each hour: nobody wants two mails of each.
+TOLD_AGAIN_AFTER = timedelta(hours=24)
 # How an alert's `about` begins that tells of a wait; what follows is when it began.
 ABOUT = "wait from "
 
@@ -23,7 +25,7 @@ def tell(batch: Batch, connection: Connection) -> None:
     is_being_told = any(
         alert.kind == Alert.Kind.UNREACHABLE and alert.job_id is None for alert in batch.alerts
     )
-    if is_being_told or open_alert(connection):
+    if is_being_told or open_alert(connection) or _was_told_lately(batch, connection):
         return
     state = state_of(connection, batch.at)
     if state.key == Key.WAITING:
@@ -32,6 +34,12 @@ def tell(batch: Batch, connection: Connection) -> None:
             f"{state.text} {state.and_then} {moment(until, batch.at)}.",
             about=f"{ABOUT}{batch.at.isoformat()}",
         )
+
+
+def _was_told_lately(batch: Batch, connection: Connection) -> bool:
+    told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
+    since = batch.at - TOLD_AGAIN_AFTER
+    return told.filter(about__startswith=ABOUT, created_at__gt=since).exists()
 
 
 def is_about_wait(alert: Alert) -> bool:

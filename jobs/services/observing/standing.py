@@ -193,7 +193,10 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
     connection.blocked_at = connection.last_error = connection.unanswered_since = None
     connection.failures = 0
     if not is_held:
-        connection.resume_at, connection.waiting_for = None, ""
+        connection.waiting_for = ""
+        # Kept as the time since when it may be asked: no poll is late for what was before.
+        if connection.resume_at is not None:
+            connection.resume_at = min(connection.resume_at, batch.at)
 
 
 def _minute(moment: datetime) -> datetime:
@@ -273,7 +276,12 @@ def _count_failure(batch: Batch, connection: Connection, error: ZohoError) -> No
         return
     connection.last_error = error_as_json(error)
     lasted = batch.at - since
-    if lasted >= UNANSWERED_TOLD_AFTER and not long_waits.open_alert(connection):
+    if lasted < UNANSWERED_TOLD_AFTER:
+        return
+    told = long_waits.open_alert(connection)
+    # What was told of a wait promised that it would go on by then, and did not tell of an outage.
+    is_news = told.startswith(long_waits.ABOUT) and not isinstance(error, ZohoThrottledError)
+    if not told or is_news:
         minutes = wording.minutes(int(lasted.total_seconds() // 60))
         batch.tell(
             Alert.Kind.UNREACHABLE,

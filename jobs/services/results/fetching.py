@@ -27,7 +27,12 @@ from jobs.models import (
     UndecryptableError,
 )
 from jobs.services import alerting
-from jobs.services.connections.access import CustomHostsForbiddenError, open_client, open_tokens
+from jobs.services.connections.access import (
+    CustomHostsForbiddenError,
+    open_client,
+    open_tokens,
+    unusable,
+)
 from jobs.services.judging import judge_again
 from jobs.services.limits import credits, slots
 from jobs.services.observing import schedule, waiting
@@ -164,7 +169,7 @@ def _fetch(result: Result, slot: slots.Slot) -> None:
             open_tokens(connection).forget_refusal()
         opened = open_client(connection)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-        _take_refusal(result, ZohoSignInError(str(error)), asked_at)
+        _take_refusal(result, unusable(error), asked_at)
         return
     try:
         # On a full disk closing the file fails as well, so that too happens within the `try`.

@@ -275,7 +275,7 @@ class TestSavingAConnection:
 
         org.refresh_from_db()
         assert getattr(org, field) == value
-        assert (org.blocked_at is None, org.resume_at is None) == (goes_on, goes_on)
+        assert (org.blocked_at is None) == goes_on
 
     def test_what_workers_wrote_meanwhile_is_kept(self):
         org = make_connection()

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from jobs.models import Connection, CreditUse
 from jobs.services.connections import connecting, signing_in
+from jobs.services.health import monitoring
 from jobs.tests.factories import make_connection, make_job
 from jobs.tests.stand_in import error_body
 from jobs.zoho.errors import ZohoError
@@ -35,6 +36,11 @@ def waiting(waiting_for: str) -> dict:
     return {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": waiting_for}
 
 
+def assert_may_be_asked(connection):
+    assert connection.waiting_for == ""
+    assert connection in Connection.objects.pollable(timezone.now())
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"daily_credits": 9_000}, {"edition": "ultimate"}, {"paid_users": 40}],
@@ -43,7 +49,7 @@ def waiting(waiting_for: str) -> dict:
 def test_other_credits_end_the_wait_for_credits(changed):
     now = after_change(waiting(Waiting.CREDITS), **changed)
 
-    assert (now.resume_at, now.waiting_for) == (None, "")
+    assert_may_be_asked(now)
 
 
 @pytest.mark.parametrize("waiting_for", [wait for wait in Waiting if wait != Waiting.CREDITS])
@@ -57,25 +63,41 @@ def test_a_change_of_something_else_does_not_end_the_wait_for_credits():
     assert now.waiting_for == Waiting.CREDITS
 
 
-@pytest.mark.parametrize("waiting_for", [Waiting.THROTTLED, Waiting.TOKENS])
-def test_another_sign_in_does_not_end_what_zoho_wants_waited_for(waiting_for):
-    now = after_change(waiting(waiting_for), refresh_token="another")
+def test_another_sign_in_does_not_end_a_pause_of_the_org():
+    now = after_change(waiting(Waiting.THROTTLED), refresh_token="another")
 
-    assert now.waiting_for == waiting_for
-    assert now.resume_at is not None
+    assert now.waiting_for == Waiting.THROTTLED
+    assert now.resume_at > timezone.now()
+
+
+def test_a_limit_of_access_tokens_is_that_of_the_refresh_token():
+    assert_may_be_asked(after_change(waiting(Waiting.TOKENS), refresh_token="another"))
+    now = after_change(waiting(Waiting.TOKENS), api_version="v8")
+
+    assert now.waiting_for == Waiting.TOKENS
+
+
+def test_jobs_are_not_late_for_the_time_of_a_wait_that_was_lifted():
+    connection = make_connection(**waiting(Waiting.CREDITS), last_answer_at=timezone.now())
+    make_job(connection, next_poll_at=timezone.now() - timedelta(hours=3))
+    connection.daily_credits = 9_000
+    connecting.save(connection)
+
+    assert "polling" not in [finding.key for finding in monitoring.check(True).findings]
 
 
 def test_another_place_is_asked_at_once():
     now = after_change(waiting(Waiting.THROTTLED), api_url="http://127.0.0.1:9/elsewhere")
 
-    assert (now.resume_at, now.waiting_for) == (None, "")
+    assert_may_be_asked(now)
 
 
 def test_another_api_version_lifts_a_block_and_keeps_the_sign_in():
     blocked = {"blocked_at": timezone.now(), "last_error": {"code": "INVALID_URL_PATTERN"}}
     now = after_change(waiting(Waiting.REPAIR) | blocked, api_version="v8")
 
-    assert (now.blocked_at, now.last_error, now.resume_at, now.waiting_for) == (None,) * 3 + ("",)
+    assert (now.blocked_at, now.last_error) == (None, None)
+    assert_may_be_asked(now)
     assert now.is_signed_in
     assert now.client_secret
 

@@ -99,7 +99,8 @@ class TestAnOutage:
 
         org.refresh_from_db()
         assert (org.failures, org.unanswered_since, org.waiting_for) == (0, None, "")
-        assert (org.resume_at, org.last_error) == (None, None)
+        assert org.resume_at <= timezone.now()
+        assert org.last_error is None
         assert org.is_proven
 
     def test_is_over_too_when_zoho_says_that_it_does_not_know_a_job(self):
@@ -306,6 +307,33 @@ class TestALongWait:
 
         assert kinds(org) == ["unreachable", "recovered"]
 
+    def test_of_each_hour_is_told_once_a_day(self):
+        org = make_proven(daily_credits=100)
+        [job] = jobs_of(org, 1)
+        for hours in range(0, 20, 2):
+            with pass_time(hours=hours):
+                Connection.objects.update(
+                    resume_at=timezone.now() + timedelta(minutes=55), waiting_for="credits"
+                )
+                standing.hold_back(
+                    org, timezone.now() + timedelta(minutes=56), Connection.Waiting.CREDITS
+                )
+            with pass_time(hours=hours + 1):
+                observe(job, running(job))
+
+        assert kinds(org) == ["unreachable", "recovered"]
+
+    def test_does_not_keep_an_outage_after_it_from_being_told(self):
+        org = make_proven(daily_credits=100)
+        jobs = jobs_of(org, 2)
+        self.use_up(org)
+        Connection.objects.update(resume_at=None, waiting_for="")
+        for minutes in range(1, 41, 13):
+            with pass_time(minutes=minutes):
+                fail_together(jobs, DOWN)
+
+        assert kinds(org) == ["unreachable", "unreachable"]
+
     @pytest.mark.parametrize("how", ["alone", "beside answers", "by a download"])
     def test_that_zoho_wants_is_told_once_though_it_goes_on(self, how):
         org = make_proven()
@@ -484,7 +512,8 @@ class TestARefusalOfTheWholeConnection:
         observe(job, running(job))
 
         org.refresh_from_db()
-        assert (org.blocked_at, org.last_error, org.resume_at) == (None, None, None)
+        assert (org.blocked_at, org.last_error, org.waiting_for) == (None, None, "")
+        assert org.resume_at <= timezone.now()
         assert kinds(org) == ["connection_blocked", "recovered"]
 
     def test_is_not_over_with_an_answer_that_was_under_way(self):
@@ -561,15 +590,6 @@ class TestARefusalOfTheWholeConnection:
 
         org.refresh_from_db()
         assert org.is_blocked
-
-    def test_that_begins_amid_a_batch_blocks_the_connection(self):
-        org = make_proven()
-        first, *others = jobs_of(org, 4)
-        observe_together((first, running(first)), *((job, REFUSED) for job in others))
-
-        org.refresh_from_db()
-        assert org.is_blocked
-        assert {job.poll_state for job in others} == {PollState.ACTIVE}
 
     def test_that_a_person_could_repair_is_a_sign_in_that_is_not_accepted(self):
         [job] = jobs_of(make_proven(), 1)

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 import requests
-from django.contrib.auth.models import User
 from django.contrib.messages import constants, get_messages
 from django.utils import timezone
 
@@ -15,12 +14,6 @@ from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
 
 NO_JOB_URL = f"{STAND_IN}/crm/bulk/v7/write/100000000000000000"
 ZH = {"error": "Access Denied", "status": "failure", "error_description": "请稍后再试"}
-
-
-@pytest.fixture
-def admin(client, db):
-    client.force_login(User.objects.create_user("admin", password="x", is_staff=True))
-    return client
 
 
 def verdict_of(admin, connection):
@@ -38,11 +31,11 @@ def verdict_of(admin, connection):
 def state(connection):
     return {
         name: getattr(connection, name)
-        for name in ("blocked_at", "last_error", "resume_at", "waiting_for", "failures")
+        for name in ("blocked_at", "last_error", "waiting_for", "failures")
     }
 
 
-WELL = {"blocked_at": None, "last_error": None, "resume_at": None, "waiting_for": "", "failures": 0}
+WELL = {"blocked_at": None, "last_error": None, "waiting_for": "", "failures": 0}
 
 
 # --- What is well
