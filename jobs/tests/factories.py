@@ -23,6 +23,24 @@ _numbers = count(1)
 STAND_IN = "http://127.0.0.1:9"
 
 
+def from_now(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a row, with the time so far from now in place of each span of time.
+
+    For parameters: what is told from the time at which tests are collected is over when they run.
+    """
+    now = timezone.now()
+    return {
+        name: now + value if isinstance(value, timedelta) else value
+        for name, value in fields.items()
+    }
+
+
+def us_connection(**fields: Any) -> Connection:
+    """A connection to Zoho's own data centre in the US."""
+    place = {"data_center": "us", "api_url": "", "accounts_url": ""}
+    return make_connection(**place | {"name": "production"} | fields)
+
+
 def make_connection(**fields: Any) -> Connection:
     """A connection to a stand-in at which nobody listens."""
     return Connection.objects.create(

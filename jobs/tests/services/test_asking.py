@@ -15,7 +15,7 @@ from jobs.models import BulkWriteJob, CallSlot, Connection, CreditUse
 from jobs.services.limits import credits, slots
 from jobs.services.observing import asking, leases, polling, standing
 from jobs.services.observing.asking import Polled
-from jobs.tests.factories import body, make_job, make_proven, resource
+from jobs.tests.factories import body, from_now, make_job, make_proven, resource
 from jobs.tests.stand_in import TOKEN_URL, StandIn, details_url, error_body
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -273,9 +273,9 @@ class TestStopping:
         "fields",
         [
             {"paused": True},
-            {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": Waiting.THROTTLED},
-            {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": Waiting.REPAIR},
-            {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": Waiting.UNAVAILABLE},
+            {"resume_at": timedelta(hours=1), "waiting_for": Waiting.THROTTLED},
+            {"resume_at": timedelta(hours=1), "waiting_for": Waiting.REPAIR},
+            {"resume_at": timedelta(hours=1), "waiting_for": Waiting.UNAVAILABLE},
             {"refresh_token": ""},
         ],
         ids=["paused", "throttled", "blocked", "outage", "signed out"],
@@ -286,7 +286,7 @@ class TestStopping:
         org = make_proven()
         jobs_of(org, 3)
         [claim] = polling.claim_due()
-        Connection.objects.update(**fields)
+        Connection.objects.update(**from_now(fields))
 
         polled = polling.poll_claim(claim.connection_id, claim.lease_token)
 

@@ -18,7 +18,7 @@ from jobs.services.connections.connection_states import state_of
 from jobs.services.health import monitoring
 from jobs.services.health.monitoring import AgeState
 from jobs.services.limits.credits import credits_of
-from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.factories import from_now, make_connection, make_job, make_user
 
 LOST = Heartbeat.MAX_AGE + timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -278,13 +278,13 @@ class TestConnections:
     @pytest.mark.parametrize(
         "trouble",
         [
-            {"blocked_at": timezone.now()},
-            {"unanswered_since": timezone.now() - timedelta(hours=1)},
-            {"waiting_for": "credits", "resume_at": timezone.now() + timedelta(hours=1)},
+            {"blocked_at": timedelta()},
+            {"unanswered_since": -timedelta(hours=1)},
+            {"waiting_for": "credits", "resume_at": timedelta(hours=1)},
         ],
     )
     def test_a_paused_one_is_no_blindness(self, connection, trouble):
-        change(connection, paused=True, **trouble)
+        change(connection, paused=True, **from_now(trouble))
 
         assert found() == {}
 
@@ -518,13 +518,13 @@ class TestAge:
         "fields",
         [
             {},
-            {"blocked_at": timezone.now()},
-            {"resume_at": timezone.now() + timedelta(hours=1), "waiting_for": "throttled"},
+            {"blocked_at": timedelta()},
+            {"resume_at": timedelta(hours=1), "waiting_for": "throttled"},
         ],
     )
     def test_stale_where_a_job_is_overdue_whatever_the_reason(self, connection, fields):
         let_jobs_wait(connection, 3)
-        change(connection, **fields)
+        change(connection, **from_now(fields))
 
         assert self.age().state == AgeState.STALE
 

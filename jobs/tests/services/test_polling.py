@@ -18,6 +18,7 @@ from jobs.tests.factories import (
     answer,
     body,
     completed,
+    from_now,
     make_connection,
     make_job,
     make_proven,
@@ -103,16 +104,16 @@ class TestClaims:
         [
             {"paused": True},
             {
-                "blocked_at": timezone.now(),
-                "resume_at": timezone.now() + timedelta(minutes=30),
+                "blocked_at": timedelta(),
+                "resume_at": timedelta(minutes=30),
                 "waiting_for": "repair",
             },
-            {"resume_at": timezone.now() + timedelta(hours=1)},
+            {"resume_at": timedelta(hours=1)},
         ],
         ids=["paused", "blocked", "throttled"],
     )
     def test_nothing_is_claimed_of_a_connection_that_is(self, fields):
-        make_job(make_connection(**fields))
+        make_job(make_connection(**from_now(fields)))
 
         assert polling.claim_due() == []
 
