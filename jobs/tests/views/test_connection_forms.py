@@ -1,27 +1,14 @@
 """The forms of a connection: add, change, pause; who may, and what is refused."""
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.utils import timezone
 
 from jobs.models import Connection, SignIn
-from jobs.tests.factories import make_connection, make_user
+from jobs.tests.factories import make_connection, make_user, us_connection
+from jobs.tests.views.pages import text
 
 SECRET, TOKEN = "canary-client-secret", "canary-refresh-token"
-
-
-@pytest.fixture
-def admin(client, db):
-    user = User.objects.create_user("admin", password="x", is_staff=True)
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def viewer(client, db):
-    client.force_login(User.objects.create_user("viewer", password="x"))
-    return client
 
 
 def added(**changed):
@@ -50,16 +37,6 @@ def edited(**changed):
         }
         | changed
     )
-
-
-def us_connection(**fields):
-    return make_connection(
-        **{"data_center": "us", "api_url": "", "accounts_url": "", "name": "production"} | fields
-    )
-
-
-def text(response):
-    return response.content.decode()
 
 
 def messages_of(response):

@@ -1,34 +1,17 @@
-"""The list of connections, the page of one, and the page of its callback address."""
+"""The list of connections, and the page of one."""
 
-import html
-import json
 import re
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection, CreditUse
+from jobs.models import CreditUse
 from jobs.services.registering import callbacks
-from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.factories import from_now, make_connection, make_job
+from jobs.tests.views.pages import plain_text
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def admin(client, db):
-    client.force_login(make_user("admin", is_staff=True))
-    return client
-
-
-@pytest.fixture
-def viewer(client, db):
-    client.force_login(make_user("viewer"))
-    return client
-
-
-def text(response):
-    return " ".join(html.unescape(response.content.decode()).split())
 
 
 def working(**fields):
@@ -47,7 +30,7 @@ def used(connection, calls, hours=0):
 def test_each_connection_of_the_list_leads_to_its_page(viewer):
     connection = working(name="production")
 
-    page = text(viewer.get("/connections/"))
+    page = plain_text(viewer.get("/connections/"))
 
     assert f'href="/connections/{connection.pk}/">production</a>' in page
     assert "0 of 5,025 used in 24 hours" in page
@@ -56,8 +39,10 @@ def test_each_connection_of_the_list_leads_to_its_page(viewer):
 def test_the_list_refreshes_itself(viewer):
     working(name="production")
 
-    assert 'hx-get="/connections/" hx-trigger="every 15s"' in text(viewer.get("/connections/"))
-    part = text(viewer.get("/connections/", headers=HTMX))
+    assert 'hx-get="/connections/" hx-trigger="every 15s"' in plain_text(
+        viewer.get("/connections/")
+    )
+    part = plain_text(viewer.get("/connections/", headers=HTMX))
     assert "<html" not in part
     assert "production" in part
 
@@ -68,7 +53,7 @@ def test_the_list_refreshes_itself(viewer):
 def test_the_page_says_first_how_the_connection_is_doing(viewer):
     connection = working(name="production")
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     heading = re.search(r"<h1[^>]*>(.*?)</h1>", page)
     assert heading.group(1) == "Working: Zoho answers about its jobs."
@@ -81,7 +66,7 @@ def test_what_needs_a_person_says_what_to_do_and_leads_there(admin):
         blocked_at=now, last_error=error, resume_at=now + timedelta(minutes=20)
     )
 
-    page = text(admin.get(f"/connections/{connection.pk}/"))
+    page = plain_text(admin.get(f"/connections/{connection.pk}/"))
 
     assert "(invalid_code: “Not accepted.”)" in page
     assert "What to do:</strong> Sign in again." in page
@@ -92,7 +77,7 @@ def test_what_needs_a_person_says_what_to_do_and_leads_there(admin):
 def test_one_without_a_sign_in_offers_that_and_no_test(admin):
     connection = make_connection(refresh_token="")
 
-    page = text(admin.get(f"/connections/{connection.pk}/"))
+    page = plain_text(admin.get(f"/connections/{connection.pk}/"))
 
     assert "Sign in to Zoho</a>" in page
     assert "/test/" not in page
@@ -101,7 +86,7 @@ def test_one_without_a_sign_in_offers_that_and_no_test(admin):
 def test_only_staff_is_shown_what_only_staff_may_do(viewer):
     connection = working()
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     for address in ("/test/", "/pause/", "/edit/", "/sign-in/", "/callback/"):
         assert address not in page
@@ -111,8 +96,8 @@ def test_the_page_refreshes_itself_as_a_part(viewer):
     connection = working()
     address = f"/connections/{connection.pk}/"
 
-    assert f'hx-get="{address}" hx-trigger="every 15s"' in text(viewer.get(address))
-    part = text(viewer.get(address, headers=HTMX))
+    assert f'hx-get="{address}" hx-trigger="every 15s"' in plain_text(viewer.get(address))
+    part = plain_text(viewer.get(address, headers=HTMX))
     assert "<html" not in part
     assert 'id="connection-live"' in part
 
@@ -128,7 +113,7 @@ def test_the_credits_are_told_in_numbers(viewer):
     for _ in range(3):
         make_job(connection)
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert "<strong>400</strong> of 2,000 used in the last 24 hours" in page
     assert "3 jobs: 864 credits a day" in page
@@ -145,7 +130,7 @@ def test_what_another_interval_would_cost_stands_in_a_table(viewer):
     connection = working(daily_credits=2_000)
     make_job(connection)
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert '<th scope="row">1 min</th> <td class="n">1,440</td> <td class="n">72 %</td>' in page
     current = re.search(r'<tr aria-current="true".*?</tr>', page).group()
@@ -160,7 +145,7 @@ def test_what_another_interval_would_cost_stands_in_a_table(viewer):
 def test_what_zoho_says_is_left_is_told_with_its_age(viewer):
     connection = working(credits_remaining=20_000, credits_seen_at=timezone.now())
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert "20,000 of about 50,250 for the whole org, it said" in page
 
@@ -170,7 +155,7 @@ def test_a_connection_that_is_slowed_down_says_so_in_words(viewer):
     used(connection, 750)
     make_job(connection)
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert "Slowed down: 75 % of the API credits" in page
     assert "come 2 times less often than planned, as the rest of the budget has to last" in page
@@ -183,18 +168,22 @@ def test_a_connection_that_is_slowed_down_says_so_in_words(viewer):
         ({"paused": True}, "none come now"),
         ({"refresh_token": ""}, "none come now"),
         (
-            {"waiting_for": "credits", "resume_at": timezone.now() + timedelta(hours=1)},
+            {"waiting_for": "credits", "resume_at": timedelta(hours=1)},
             "none come until the wait is over",
         ),
     ],
 )
 def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
-    connection = working(daily_credits=1_000, last_error={"message": "Of long ago."}, **fields)
+    connection = working(
+        daily_credits=1_000, last_error={"message": "Of long ago."}, **from_now(fields)
+    )
     used(connection, 750)
-    assert "none come now: no job is watched" in text(viewer.get(f"/connections/{connection.pk}/"))
+    assert "none come now: no job is watched" in plain_text(
+        viewer.get(f"/connections/{connection.pk}/")
+    )
     make_job(connection)
 
-    page = text(viewer.get(f"/connections/{connection.pk}/"))
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
     assert f"<dd>{words}</dd>" in page
     assert "less often than planned" not in page
@@ -205,7 +194,7 @@ def test_large_shares_have_separators(viewer):
     connection = working(daily_credits=1)
     make_job(connection)
 
-    assert ">144,000 %<" in text(viewer.get(f"/connections/{connection.pk}/"))
+    assert ">144,000 %<" in plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
 
 @pytest.mark.parametrize("jobs", [1, 40])
@@ -233,170 +222,7 @@ def test_no_page_but_the_callbacks_shows_the_secret_address(admin):
         f"/connections/{connection.pk}/callback/rotate/",
         f"/admin/jobs/connection/{connection.pk}/change/",
     ):
-        assert token not in text(admin.get(address, follow=True)), address
+        assert token not in plain_text(admin.get(address, follow=True)), address
     shown = admin.get(f"/connections/{connection.pk}/callback/")
-    assert token in text(shown)
+    assert token in plain_text(shown)
     assert "no-store" in shown.headers["Cache-Control"]
-
-
-# --- The callback page
-
-
-def test_the_callback_page_gives_the_address_and_an_example(admin, settings):
-    settings.SITE_URL = "https://bulkwatch.example.com"
-    connection = make_connection(data_center="eu", api_url="", accounts_url="", api_version="v8")
-
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-
-    connection.refresh_from_db()
-    address = f"https://bulkwatch.example.com/hooks/zoho/{connection.hook_token}/"
-    assert f'<code id="callback-address">{address}</code>' in page
-    assert "POST https://www.zohoapis.eu/crm/bulk/v8/write" in page
-    body = json.loads(re.search(r'<pre[^>]*id="create-body"[^>]*>(.*?)</pre>', page).group(1))
-    assert body["callback"] == {"url": address, "method": "post"}
-    assert body["resource"][0]["module"] == {"api_name": "Leads"}
-    assert "Zoho cannot call this address" not in page
-
-
-def test_the_example_for_version_2_names_the_module_as_v2_takes_it():
-    connection = Connection(data_center="us", api_version="v2")
-
-    _, body = callbacks.create_call(connection, "https://x.example/")
-
-    assert json.loads(body)["resource"][0]["module"] == "Leads"
-
-
-@pytest.mark.parametrize(
-    "site",
-    [
-        "http://127.0.0.1:8000",
-        "https://localhost",
-        "https://10.1.2.3",
-        "https://[::1]:8000",
-        "http://bulkwatch.example.com",
-        "https://server.local",
-    ],
-)
-def test_an_address_that_zoho_cannot_call_is_told(admin, settings, site):
-    settings.SITE_URL = site
-    connection = make_connection()
-
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-
-    assert "Zoho cannot call this address" in page
-    assert "INVALID_CALLBACK_URL" in page
-
-
-def test_the_page_says_what_calls_have_brought(admin):
-    connection = make_connection(name="production")
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-    assert "none yet" in page
-
-    connection.refresh_from_db()
-    callbacks.take_call(connection, b'{"id": "111111000000541958"}')
-
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-    assert '"/jobs/?connection=production&found=callback">1</a>' in page
-    assert "none yet" not in page
-
-
-def test_a_flood_of_unknown_ids_is_told(admin, monkeypatch):
-    monkeypatch.setattr(callbacks, "MOST_UNCONFIRMED", 1)
-    connection = make_connection()
-    callbacks.take_call(connection, b'{"id": "111111000000541958"}')
-
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-
-    assert "No more jobs are registered by callback for now." in page
-
-
-def test_registering_by_callback_is_turned_off_and_on(admin):
-    connection = make_connection()
-    address = f"/connections/{connection.pk}/callback/"
-
-    for said, registers in (("no", False), ("no", False), ("yes", True)):
-        page = text(admin.post(address, {"registers": said}, follow=True))
-        connection.refresh_from_db()
-        assert connection.hook_registers is registers
-        assert ("Turn off" in page) is registers
-
-    assert "neither on nor off" in text(admin.post(address, {}, follow=True))
-
-
-def test_a_new_address_is_made_after_a_question(admin):
-    connection = make_connection()
-    callbacks.ensure_address(connection)
-    old = connection.hook_token
-    address = f"/connections/{connection.pk}/callback/rotate/"
-
-    asked = text(admin.get(address))
-    connection.refresh_from_db()
-    assert "stops working at once" in asked
-    assert connection.hook_token == old
-
-    page = text(admin.post(address, follow=True))
-    connection.refresh_from_db()
-    assert connection.hook_token != old
-    assert connection.hook_token in page
-    assert old not in page
-
-
-def test_an_address_that_no_key_opens_can_be_replaced(admin, settings):
-    connection = make_connection()
-    callbacks.ensure_address(connection)
-    settings.ENCRYPTION_KEYS = ["b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3Q="]
-
-    page = text(admin.get(f"/connections/{connection.pk}/callback/"))
-    assert "The stored address cannot be read." in page
-
-    page = text(admin.post(f"/connections/{connection.pk}/callback/rotate/", follow=True))
-    assert 'id="callback-address"' in page
-
-
-@pytest.mark.parametrize("page", ["callback/", "callback/rotate/"])
-@pytest.mark.parametrize("method", ["get", "post"])
-def test_only_staff_sees_and_changes_the_address(viewer, page, method):
-    connection = make_connection()
-
-    response = getattr(viewer, method)(f"/connections/{connection.pk}/{page}", {"registers": "no"})
-
-    assert response.status_code == 403
-    connection.refresh_from_db()
-    assert (connection.hook_registers, connection.hook_digest) == (True, None)
-
-
-# --- Found by callback, in the list of jobs
-
-
-def test_jobs_found_by_callback_are_marked_and_filtered(viewer):
-    connection = make_connection()
-    callbacks.take_call(connection, b'{"id": "111111000000541958"}')
-    make_job(connection, zoho_job_id="222222000000000001")
-
-    every = text(viewer.get("/jobs/"))
-    assert every.count("Found by callback</a>") == 1
-    found = text(viewer.get("/jobs/?found=callback"))
-    assert "111111000000541958" in found
-    assert "222222000000000001" not in found
-    assert 'id="pill-found"' in found
-    assert "1 job found." in found
-
-
-def test_a_filter_that_makes_no_sense_is_left_out(viewer):
-    make_job()
-
-    page = text(viewer.get("/jobs/?found=luck"))
-
-    assert "found “luck”" in page
-    assert "1 job found." in page
-
-
-def test_the_jobs_page_tells_of_the_call(viewer):
-    connection = make_connection()
-    callbacks.take_call(connection, b'{"id": "111111000000541958"}')
-    job = BulkWriteJob.objects.get()
-
-    page = text(viewer.get(f"/jobs/{job.pk}/"))
-
-    assert "Zoho called" in page
-    assert "It was not registered: it is now." in page

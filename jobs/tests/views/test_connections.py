@@ -4,35 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob
-from jobs.tests.factories import make_connection, make_job
-
-
-@pytest.fixture
-def admin(client, db):
-    user = User.objects.create_user("admin", password="x", is_staff=True)
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def viewer(client, db):
-    client.force_login(User.objects.create_user("viewer", password="x"))
-    return client
-
-
-def us_connection(**fields):
-    return make_connection(
-        **{"data_center": "us", "api_url": "", "accounts_url": "", "name": "production"} | fields
-    )
-
-
-def text(response):
-    return response.content.decode()
-
+from jobs.tests.factories import make_connection, make_job, us_connection
+from jobs.tests.views.pages import text
 
 # --- The list
 

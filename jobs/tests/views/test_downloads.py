@@ -15,7 +15,6 @@ from jobs.tests.factories import (
     make_connection,
     make_job,
     make_result,
-    make_user,
     resource,
 )
 from jobs.tests.factories import observe as see
@@ -28,12 +27,6 @@ ROWS = (
     "Boyle,ADDED,1,\r\n"
     '"=HYPERLINK(""http://evil.example"")",SKIPPED,,INVALID_DATA-Last_Name\r\n'
 )
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture

@@ -6,15 +6,9 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent, Outcome, Resource
-from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.factories import make_connection, make_job
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture

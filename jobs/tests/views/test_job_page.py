@@ -15,7 +15,6 @@ from jobs.tests.factories import (
     make_connection,
     make_job,
     make_result,
-    make_user,
     observe,
     resource,
 )
@@ -29,12 +28,6 @@ SKIPPED_ROWS = (
     ",Crate,SKIPPED,,MANDATORY_NOT_FOUND-Last_Name:INVALID_DATA-Company\n"
     "Okafor,Dune,SKIPPED,,MANDATORY_NOT_FOUND-Stage\n"
 )
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture

@@ -7,16 +7,10 @@ import pytest
 from django.utils.html import escape
 
 from jobs.models import FieldMapping, Resource, Result, ResultFile, SkipReason
-from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.factories import make_connection, make_job
 from jobs.views import job_page
 
 DAY = datetime(2026, 11, 20, 9, tzinfo=UTC)
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture

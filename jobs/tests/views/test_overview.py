@@ -6,17 +6,11 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import Heartbeat, Outcome
-from jobs.tests.factories import body, completed, make_connection, make_job, make_user, observe
+from jobs.tests.factories import body, completed, make_connection, make_job, observe
 from jobs.tests.factories import resource as part
 
 TRIGGER = 'hx-trigger="every 5s"'
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture

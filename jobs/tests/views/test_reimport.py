@@ -27,12 +27,6 @@ XSS = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
 
 
 @pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
-
-
-@pytest.fixture
 def job(db):
     job = make_job()
     observe(job, completed(job, added=1, updated=0, skipped=2, total=3))

@@ -20,13 +20,6 @@ DELETE_BUTTON = 'id="result-delete"'
 
 
 @pytest.fixture
-def alice(client, db):
-    """Somebody who is no staff."""
-    client.force_login(make_user("alice"))
-    return client
-
-
-@pytest.fixture
 def admin(db):
     admin = Client()
     admin.force_login(make_user("admin", is_staff=True))

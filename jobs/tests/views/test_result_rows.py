@@ -14,7 +14,6 @@ from jobs.tests.factories import (
     make_connection,
     make_job,
     make_result,
-    make_user,
     resource,
 )
 from jobs.tests.factories import observe as see
@@ -28,12 +27,6 @@ ROWS = [
     ("", "SKIPPED", "", "MANDATORY_NOT_FOUND-Company"),
     ("Straße", "UNPROCESSED", "", ""),
 ]
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 def make(files=None, connection=None, **fields):

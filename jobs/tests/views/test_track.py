@@ -7,18 +7,12 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob
-from jobs.tests.factories import body, make_connection, make_job, make_user, observe, resource
+from jobs.tests.factories import body, make_connection, make_job, observe, resource
 from jobs.zoho.errors import ZohoRejectedError
 
 NOW = timezone.now()
 LATER = NOW + timedelta(hours=1)
 ID_1, ID_2, ID_3 = "111111000000541958", "111111000000541962", "111111000000541970"
-
-
-@pytest.fixture
-def alice(client, db):
-    client.force_login(make_user("alice"))
-    return client
 
 
 @pytest.fixture
