@@ -197,8 +197,10 @@ def _record_field(names: list[str], column: int) -> str:
 
 def _of_others(rows: list[tuple[int, list[str]]]) -> Table | None:
     """A table whose ids are all those of something else; None where it has no such column."""
+    if len(rows) < 2:
+        return None
     of_others = _columns_of_others([row for _, row in rows])
-    if not of_others or len(rows) < 2:
+    if not of_others:
         return None
     column = of_others[0]
     name = _shown(rows[0][1][column])
