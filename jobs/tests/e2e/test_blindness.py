@@ -24,12 +24,11 @@ from playwright.sync_api import Page, expect
 from config.beat import MOST_WAITING
 from config.supervisor import parts
 from jobs.models import BulkWriteJob, Connection, Heartbeat
-from jobs.sandbox.server import Sandbox
 from jobs.services.health import broker
 from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
 from jobs.tests.plugins import busy
-from jobs.tests.plugins.stand_in_org import track
+from jobs.tests.plugins.stand_in_org import all_polled, all_polled_since, asked_at, track
 
 real = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 IN_TIME_SECONDS = 60
@@ -64,11 +63,6 @@ def fails(client) -> set[str]:
     return {part for part, works in checks.items() if not works} - {"lookout"}
 
 
-def asked(sandbox: Sandbox) -> list[object]:
-    """The requests for a job's details that the sandbox has seen."""
-    return [each for each in sandbox.requests.recent() if each["route"] == "details"]
-
-
 def set_back(*names: str, **fields) -> None:
     """Have a part be gone, or a connection be silent, for some minutes already."""
     minutes = timedelta(minutes=6)
@@ -77,16 +71,8 @@ def set_back(*names: str, **fields) -> None:
         Connection.objects.update(**fields)
 
 
-def all_polled_since(moment) -> bool:
-    return not BulkWriteJob.objects.filter(last_polled_at__lt=moment).exists()
-
-
 def part_seen_since(part, moment) -> bool:
     return Heartbeat.objects.filter(part=part, seen_at__gt=moment).exists()
-
-
-def all_polled() -> bool:
-    return not BulkWriteJob.objects.filter(polls=0).exists()
 
 
 def make_all_due() -> None:
@@ -109,12 +95,12 @@ class TestRealParts:
         set_back(unanswered_since=silent_since - timedelta(minutes=6))
         assert banners(alice) == {"connection-silent"}
         assert fails(alice) == {"connections"}
-        before = len(asked(sandbox))
+        before = len(asked_at(sandbox))
         back_at = timezone.now()
 
         background.wait_until(lambda: Connection.objects.get().unanswered_since is None)
         background.wait_until(lambda: all_polled_since(back_at))
-        again = len(asked(sandbox)) - before
+        again = len(asked_at(sandbox)) - before
 
         background.wait_until(lambda: banners(alice) == set())
         assert fails(alice) == set()
@@ -156,10 +142,10 @@ class TestRealParts:
         background.start_part("worker", argv)
         background.wait_until(lambda: banners(alice) == set())
 
-        busy.be_busy.delay(40)
+        busy.be_busy.delay(27)
 
         # Its one process is at it for longer than that, and so notices no tick.
-        give_up = time.monotonic() + 38
+        give_up = time.monotonic() + 25
         while time.monotonic() < give_up:
             assert banners(alice) == set()
             time.sleep(1)

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob, Connection, IdCheck
+from jobs.models import BulkWriteJob, CallSlot, Connection, IdCheck
 from jobs.services.limits.credits import credits_of
 from jobs.services.registering import id_checks, job_ids
 from jobs.tests.factories import make_user
@@ -67,8 +67,11 @@ def test_a_killed_worker_costs_a_second_of_answers_and_the_next_one_goes_on(
     done = answered(check)
     asked = sandbox.requests.count("details")
 
+    # As when its lease and its calls at a time have run out.
+    IdCheck.objects.update(lease_until=timezone.now())
+    CallSlot.objects.update(until=timezone.now())
     background.start_worker(1)
-    background.wait_until(lambda: is_over(check), 90)
+    background.wait_until(lambda: is_over(check))
 
     assert check.ids.tally()["found"] == 150
     again = sandbox.requests.count("details") - (150 - done)

@@ -6,9 +6,10 @@ import time
 
 import pytest
 from django.conf import settings as django_settings
+from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection
-from jobs.tests.plugins.stand_in_org import track
+from jobs.tests.plugins.stand_in_org import all_polled, all_polled_since, track
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -17,12 +18,8 @@ WORKERS = 8
 WIDE = 200
 
 
-def all_polled(times: int = 1) -> bool:
-    return not BulkWriteJob.objects.filter(polls__lt=times).exists()
-
-
 def test_eight_workers_and_tokens_that_die_make_one_renewal(background, sandbox, connect):
-    org = connect(max_concurrency=WIDE, longest_interval_seconds=15)
+    org = connect(max_concurrency=WIDE)
     sandbox.set_options(latency=0.05)
     track(org, sandbox.add_jobs(1_200, kind="running", rows=10, life=3_600))
     background.start(WORKERS)
@@ -31,8 +28,9 @@ def test_eight_workers_and_tokens_that_die_make_one_renewal(background, sandbox,
 
     sandbox.invalidate_tokens()
     rejected = sandbox.requests.count("details", 401)
-    before = BulkWriteJob.objects.order_by("-polls").values_list("polls", flat=True)[0]
-    background.wait_until(lambda: all_polled(before + 1), 90)
+    died_at = timezone.now()
+    BulkWriteJob.objects.update(next_poll_at=died_at)
+    background.wait_until(lambda: all_polled_since(died_at))
 
     assert sandbox.requests.count("details", 401) > rejected
     assert sandbox.accounts.refreshes == 2

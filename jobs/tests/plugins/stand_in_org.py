@@ -1,11 +1,12 @@
 """Fixtures with a running stand-in for Zoho, and connections to it."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from jobs.models import Connection
+from jobs.models import BulkWriteJob, Connection
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
 from jobs.services.connections import connecting
@@ -42,6 +43,25 @@ def connect(sandbox: Sandbox, settings: Any, monkeypatch: Any) -> Callable[..., 
         return connection
 
     return make
+
+
+def all_polled(times: int = 1) -> bool:
+    """Whether each job was polled so often."""
+    return not BulkWriteJob.objects.filter(polls__lt=times).exists()
+
+
+def all_polled_since(moment: datetime) -> bool:
+    """Whether the last poll of each job is no older."""
+    return not BulkWriteJob.objects.filter(last_polled_at__lt=moment).exists()
+
+
+def asked_at(sandbox: Sandbox, route: str = "details", status: int | None = None) -> list[float]:
+    """When the sandbox answered the latest requests of a route, with one status or any."""
+    return [
+        request["at"]
+        for request in sandbox.requests.recent()
+        if request["route"] == route and status in (None, request["status"])
+    ]
 
 
 def track(connection: Connection, job_ids: list[str]) -> None:
