@@ -9,6 +9,7 @@ import time_machine
 from django.core import mail
 from django.core.management import load_command_class
 from django.db import connection as database
+from django.db import transaction
 from django.utils import timezone
 
 from jobs.management.commands import wait
@@ -380,8 +381,10 @@ class TestWait:
         assert job.outcome == "unknown"
 
         def finish() -> None:
-            Result.objects.update(state=Result.State.ARCHIVED)
-            BulkWriteJob.objects.update(outcome="imported")
+            # At once, as a result's rows are judged.
+            with transaction.atomic():
+                Result.objects.update(state=Result.State.ARCHIVED)
+                BulkWriteJob.objects.update(outcome="imported")
             database.close()
 
         worker = threading.Timer(0.1, finish)
