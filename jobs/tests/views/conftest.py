@@ -1,7 +1,14 @@
-import pytest
+import json
+from datetime import timedelta
 
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from jobs.models import BulkWriteJob
 from jobs.sandbox.server import Sandbox
-from jobs.tests.factories import make_user
+from jobs.services.registering import callbacks
+from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.stand_in import zoho
 from jobs.tests.views.sign_ins import signed_in_browser, to
 
@@ -49,3 +56,34 @@ def unsigned(sandbox, db):
 def admin_at_site(db):
     """A browser of the staff, at the address that Zoho sends people back to."""
     return signed_in_browser()
+
+
+@pytest.fixture
+def hooked(db):
+    """A connection with an address that Zoho may call."""
+    connection = make_connection()
+    callbacks.ensure_address(connection)
+    return connection
+
+
+@pytest.fixture
+def zoho_calls(hooked):
+    """A POST to the connection's address, as Zoho sends one: no session, no CSRF token."""
+    client = Client(enforce_csrf_checks=True)
+
+    def call(what, content_type="application/json", token=None, **headers):
+        content = what if isinstance(what, bytes | str) else json.dumps(what)
+        address = f"/hooks/zoho/{token or hooked.hook_token}/"
+        return client.post(address, content, content_type=content_type, **headers)
+
+    return call
+
+
+@pytest.fixture
+def later_job(hooked):
+    """A running job that is to be asked about again in some minutes."""
+    job = make_job(hooked, next_poll_at=timezone.now() + timedelta(minutes=5))
+    BulkWriteJob.objects.filter(pk=job.pk).update(
+        last_polled_at=timezone.now() - timedelta(minutes=1)
+    )
+    return job
