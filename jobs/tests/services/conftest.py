@@ -1,9 +1,11 @@
 import pytest
+from django.utils import timezone
 
-from jobs.models import Connection
+from jobs.models import Connection, Heartbeat
 from jobs.services.observing import asking
-from jobs.tests.factories import make_connection
+from jobs.tests.factories import make_connection, make_job
 from jobs.tests.services.attached import empty_storage, result
+from jobs.tests.services.findings import MINUTE
 from jobs.tests.stand_in import zoho
 
 __all__ = ["empty_storage", "result", "zoho"]
@@ -21,3 +23,18 @@ def org(zoho, db) -> Connection:
     """A connection that Zoho gives access tokens, with three calls at a time."""
     zoho.gives_tokens()
     return make_connection(name="production", max_concurrency=3)
+
+
+@pytest.fixture
+def all_alive(db):
+    """All parts of the monitor have just said that they are alive."""
+    for part in (Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT):
+        Heartbeat.note(part, timezone.now())
+
+
+@pytest.fixture
+def working(all_alive):
+    """A connection that works: one job is watched, and Zoho answered a moment ago."""
+    made = make_connection(name="production", last_answer_at=timezone.now())
+    make_job(made, next_poll_at=timezone.now() + MINUTE)
+    return made
