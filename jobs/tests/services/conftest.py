@@ -1,4 +1,5 @@
 import pytest
+import time_machine
 from django.utils import timezone
 
 from jobs.models import Connection, Heartbeat
@@ -6,6 +7,7 @@ from jobs.services.observing import asking
 from jobs.tests.factories import make_connection, make_job
 from jobs.tests.services.attached import empty_storage, result
 from jobs.tests.services.findings import MINUTE
+from jobs.tests.services.lookouts import Watched
 from jobs.tests.stand_in import zoho
 
 __all__ = ["empty_storage", "result", "zoho"]
@@ -38,3 +40,25 @@ def working(all_alive):
     made = make_connection(name="production", last_answer_at=timezone.now())
     make_job(made, next_poll_at=timezone.now() + MINUTE)
     return made
+
+
+@pytest.fixture
+def lookout_installation(settings, tmp_path, embedded_broker):
+    """A folder of its own, and an operator to tell."""
+    settings.DATA_DIR = tmp_path
+    settings.OPERATORS = ["oncall@example.com"]
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands still until a test shifts it."""
+    with time_machine.travel(timezone.now(), tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def watched(clock):
+    """A lookout that has seen all parts alive for a minute."""
+    running = Watched(clock)
+    running.look(60)
+    return running
