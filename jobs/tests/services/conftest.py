@@ -62,3 +62,9 @@ def watched(clock):
     running = Watched(clock)
     running.look(60)
     return running
+
+
+@pytest.fixture
+def production(db):
+    """A connection that is called production."""
+    return make_connection(name="production")

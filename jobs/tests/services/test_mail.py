@@ -1,110 +1,20 @@
-"""What the mails say, in text and HTML, and what they never carry."""
+"""What the mail about a job that ended badly says, in text and HTML."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 
 import pytest
-from django.core import mail
-from django.utils import timezone
 
-from jobs.models import Alert, FieldMapping, Outcome, Resource, Result, ResultFile, SkipReason
-from jobs.services import alerting, mails
+from jobs.models import Alert, FieldMapping, Outcome, Resource, ResultFile, SkipReason
 from jobs.services.wording import verdict_sentence
-from jobs.tests.factories import make_connection, make_job
+from jobs.tests.services.composed import Reader, compose, ended_job, html_of, with_reasons
 
 pytestmark = pytest.mark.django_db
 
 Kind = Alert.Kind
 
 
-@pytest.fixture
-def connection():
-    return make_connection(name="production")
-
-
-def ended_job(connection, **fields):
-    now = timezone.now()
-    return make_job(
-        connection,
-        **{
-            "status": "COMPLETED",
-            "status_raw": "COMPLETED",
-            "outcome": Outcome.NOTHING_IMPORTED,
-            "operation": "insert",
-            "modules": "Deals",
-            "file_names": "Deals.csv",
-            "created_by_name": "Patricia Boyle",
-            "created_time": datetime(2019, 1, 30, 14, 18, 15, tzinfo=UTC),
-            "added_count": 0,
-            "updated_count": 0,
-            "skipped_count": 100,
-            "total_count": 100,
-            "skip_ratio": 1.0,
-            "last_changed_at": now,
-            "ended_at": now,
-        }
-        | fields,
-    )
-
-
-def with_reasons(job, *found):
-    result = Result.objects.create(job=job, state=Result.State.ARCHIVED)
-    file = ResultFile.objects.create(result=result, position=0, name="Deals-x.csv", size=1)
-    for code, field, rows in found:
-        SkipReason.objects.create(file=file, code=code, field=field, rows=rows)
-    return job
-
-
-def compose(kind, *, job=None, connection=None, text=None, about=""):
-    alert = alerting.make_alert(
-        kind,
-        verdict_sentence(job) if text is None else text,
-        connection=connection or job.connection,
-        job=job,
-        about=about,
-        at=timezone.now(),
-        hold=timedelta(),
-    )
-    return mails.compose(alert, ["ops@example.com"])
-
-
-def html_of(message):
-    ((html, kind),) = message.alternatives
-    assert kind == "text/html"
-    return html
-
-
-class Reader(HTMLParser):
-    """What a mail program would load, run or show of an HTML mail."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.loads, self.links, self.handlers, self.text = [], [], [], [], []
-        self.feed(html)
-        self.shown = " ".join(" ".join(self.text).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "srcset", "background", "data") or (
-                tag == "link" and name == "href"
-            ):
-                self.loads.append(value)
-            if name.startswith("on"):
-                self.handlers.append(name)
-            if tag == "a" and name == "href":
-                self.links.append(value)
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-# --- A job that ended badly
-
-
-def test_the_verdict_comes_first_then_the_counts(connection):
-    job = ended_job(connection)
+def test_the_verdict_comes_first_then_the_counts(production):
+    job = ended_job(production)
 
     body = compose(Kind.NOTHING_IMPORTED, job=job).body
 
@@ -119,9 +29,9 @@ def test_the_verdict_comes_first_then_the_counts(connection):
     ]
 
 
-def test_large_counts_are_parted_and_the_unprocessed_are_told(connection):
+def test_large_counts_are_parted_and_the_unprocessed_are_told(production):
     job = ended_job(
-        connection,
+        production,
         outcome=Outcome.PARTIAL,
         added_count=18250,
         skipped_count=3510,
@@ -135,8 +45,8 @@ def test_large_counts_are_parted_and_the_unprocessed_are_told(connection):
         assert re.search(r"Unprocessed\s+3,240", shown)
 
 
-def test_absent_counts_are_unknown_and_not_0(connection):
-    job = ended_job(connection, updated_count=None)
+def test_absent_counts_are_unknown_and_not_0(production):
+    job = ended_job(production, updated_count=None)
 
     message = compose(Kind.NOTHING_IMPORTED, job=job)
 
@@ -144,9 +54,9 @@ def test_absent_counts_are_unknown_and_not_0(connection):
     assert "Updated unknown" in Reader(html_of(message)).shown
 
 
-def test_a_job_without_any_count_says_that_they_are_unknown(connection):
+def test_a_job_without_any_count_says_that_they_are_unknown(production):
     job = ended_job(
-        connection,
+        production,
         outcome=Outcome.FAILED,
         added_count=None,
         updated_count=None,
@@ -162,9 +72,9 @@ def test_a_job_without_any_count_says_that_they_are_unknown(connection):
         assert "None" not in shown
 
 
-def test_the_three_top_reasons_are_named_with_what_to_do(connection):
+def test_the_three_top_reasons_are_named_with_what_to_do(production):
     job = with_reasons(
-        ended_job(connection),
+        ended_job(production),
         ("DUPLICATE_DATA", "Email", 3),
         ("MANDATORY_NOT_FOUND", "Stage", 88),
         ("INVALID_DATA", "Closing_Date", 8),
@@ -183,8 +93,8 @@ def test_the_three_top_reasons_are_named_with_what_to_do(connection):
     assert "NOT_APPROVED" not in shown + message.body
 
 
-def test_a_reason_comes_with_what_the_mapping_says_of_it(connection):
-    job = ended_job(connection)
+def test_a_reason_comes_with_what_the_mapping_says_of_it(production):
+    job = ended_job(production)
     for position, module in enumerate(("Deals", "Leads")):
         resource = Resource.objects.create(job=job, module=module, position=position)
         mapping = {"api_name": "Stage", "index": 132}
@@ -206,8 +116,8 @@ def test_a_reason_comes_with_what_the_mapping_says_of_it(connection):
     assert "MANDATORY_NOT_FOUND Deals-x.csv" in shown
 
 
-def test_no_value_of_a_row_is_in_a_mail(connection):
-    job = ended_job(connection)
+def test_no_value_of_a_row_is_in_a_mail(production):
+    job = ended_job(production)
     resource = Resource.objects.create(job=job, module="Deals", position=0)
     FieldMapping.objects.create(resource=resource, position=0, api_name="Email", index=0)
     with_reasons(job, ("INVALID_DATA", "Email", 9))
@@ -221,8 +131,8 @@ def test_no_value_of_a_row_is_in_a_mail(connection):
     assert "canary" not in message.body + html_of(message)
 
 
-def test_further_reasons_are_counted(connection):
-    job = with_reasons(ended_job(connection), *(("INVALID_DATA", f"F{n}", n + 1) for n in range(8)))
+def test_further_reasons_are_counted(production):
+    job = with_reasons(ended_job(production), *(("INVALID_DATA", f"F{n}", n + 1) for n in range(8)))
 
     message = compose(Kind.NOTHING_IMPORTED, job=job)
 
@@ -232,15 +142,15 @@ def test_further_reasons_are_counted(connection):
     assert "F4" not in message.body
 
 
-def test_skips_without_known_reasons_say_that_they_are_not_known(connection):
-    message = compose(Kind.NOTHING_IMPORTED, job=ended_job(connection))
+def test_skips_without_known_reasons_say_that_they_are_not_known(production):
+    message = compose(Kind.NOTHING_IMPORTED, job=ended_job(production))
 
     for shown in (message.body, Reader(html_of(message)).shown):
         assert "Why rows were skipped is not known" in shown
 
 
-def test_it_tells_who_started_it_and_when_with_connection_and_file(connection):
-    message = compose(Kind.NOTHING_IMPORTED, job=ended_job(connection))
+def test_it_tells_who_started_it_and_when_with_connection_and_file(production):
+    message = compose(Kind.NOTHING_IMPORTED, job=ended_job(production))
 
     for shown in (" ".join(message.body.split()), Reader(html_of(message)).shown):
         assert "Started by Patricia Boyle, 30 January 2019, 14:18 UTC" in shown
@@ -248,8 +158,8 @@ def test_it_tells_who_started_it_and_when_with_connection_and_file(connection):
         assert "File Deals.csv" in shown
 
 
-def test_what_zoho_left_unsaid_is_left_out(connection):
-    job = ended_job(connection, created_by_name="", created_time=None, operation="", file_names="")
+def test_what_zoho_left_unsaid_is_left_out(production):
+    job = ended_job(production, created_by_name="", created_time=None, operation="", file_names="")
 
     message = compose(Kind.NOTHING_IMPORTED, job=job)
 
@@ -259,9 +169,9 @@ def test_what_zoho_left_unsaid_is_left_out(connection):
         assert "None" not in shown
 
 
-def test_the_text_has_one_link_and_it_leads_to_the_job(connection, settings):
+def test_the_text_has_one_link_and_it_leads_to_the_job(production, settings):
     settings.SITE_URL = "https://bulkwatch.example.com"
-    job = ended_job(connection)
+    job = ended_job(production)
 
     message = compose(Kind.NOTHING_IMPORTED, job=job)
 
@@ -270,8 +180,8 @@ def test_the_text_has_one_link_and_it_leads_to_the_job(connection, settings):
     assert Reader(html_of(message)).links[0] == page
 
 
-def test_the_limit_that_was_passed_is_named(connection):
-    job = ended_job(connection, outcome=Outcome.PARTIAL, added_count=60, skipped_count=40)
+def test_the_limit_that_was_passed_is_named(production):
+    job = ended_job(production, outcome=Outcome.PARTIAL, added_count=60, skipped_count=40)
     fact = f"{verdict_sentence(job)} The limit is 10 %."
 
     body = compose(Kind.SKIP_THRESHOLD, job=job, text=fact).body
@@ -280,8 +190,8 @@ def test_the_limit_that_was_passed_is_named(connection):
     assert body.count("not in the CRM") == 1
 
 
-def test_several_resources_each_have_their_counts(connection):
-    job = ended_job(connection, outcome=Outcome.PARTIAL, added_count=100, skipped_count=40)
+def test_several_resources_each_have_their_counts(production):
+    job = ended_job(production, outcome=Outcome.PARTIAL, added_count=100, skipped_count=40)
     for position, (module, status, added, skipped) in enumerate(
         [("Quotes", "COMPLETED", 100, 0), ("Quoted_Items", "SKIPPED", None, 40)]
     ):
@@ -305,8 +215,8 @@ def test_several_resources_each_have_their_counts(connection):
     assert "unknown added, 0 updated, 40 skipped" in Reader(html_of(message)).shown
 
 
-def test_the_code_that_zoho_gave_for_a_failure_is_explained(connection):
-    job = ended_job(connection, outcome=Outcome.FAILED, status="FAILED")
+def test_the_code_that_zoho_gave_for_a_failure_is_explained(production):
+    job = ended_job(production, outcome=Outcome.FAILED, status="FAILED")
     Resource.objects.create(
         job=job, position=0, module="Leads", status="FAILED", code="MANDATORY_FIELDS_NOT_MAPPED"
     )
@@ -317,256 +227,17 @@ def test_the_code_that_zoho_gave_for_a_failure_is_explained(connection):
     assert "What to do: Map every mandatory field" in body
 
 
-def test_a_code_that_says_no_more_than_the_status_is_left_out(connection):
-    job = ended_job(connection, outcome=Outcome.FAILED, status="FAILED")
+def test_a_code_that_says_no_more_than_the_status_is_left_out(production):
+    job = ended_job(production, outcome=Outcome.FAILED, status="FAILED")
     Resource.objects.create(job=job, position=0, module="Leads", status="FAILED", code="FAILED")
 
     assert "What to do" not in compose(Kind.FAILED, job=job).body
 
 
-def test_numbers_that_contradict_each_other_are_told(connection):
-    job = ended_job(connection, warnings=["Zoho's count and its result file differ: 1 & 2."])
+def test_numbers_that_contradict_each_other_are_told(production):
+    job = ended_job(production, warnings=["Zoho's count and its result file differ: 1 & 2."])
 
     message = compose(Kind.NOTHING_IMPORTED, job=job)
 
     for shown in (" ".join(message.body.split()), Reader(html_of(message)).shown):
         assert "Note: Zoho's count and its result file differ: 1 & 2." in shown
-
-
-# --- Other facts
-
-
-def test_a_stuck_job_shows_what_is_still_to_do(connection):
-    job = ended_job(
-        connection,
-        outcome=Outcome.STUCK,
-        status="INPROGRESS",
-        ended_at=None,
-        added_count=40,
-        skipped_count=0,
-    )
-
-    body = compose(
-        Kind.STUCK, job=job, text="Nothing about it has changed for more than 30 minutes."
-    ).body
-
-    assert body.startswith("Stuck: Zoho still reports it as running")
-    assert re.search(r"Still to do +60$", body, re.MULTILINE)
-    assert "Unprocessed" not in body
-
-
-def test_a_mail_that_leaves_late_says_where_the_job_is_by_now(connection):
-    job = ended_job(connection, outcome=Outcome.IMPORTED, added_count=100, skipped_count=0)
-
-    body = " ".join(compose(Kind.STUCK, job=job, text="Nothing has changed.").body.split())
-
-    assert body.startswith("Stuck: Nothing has changed. By now: Imported: 100 rows are in the CRM")
-
-
-def test_a_job_that_cannot_be_read_says_the_error_and_what_to_do(connection):
-    job = make_job(
-        connection,
-        poll_state="blocked",
-        poll_error={
-            "code": "RESOURCE_NOT_FOUND",
-            "message": "Gone.",
-            "resolution": "Check the ID.",
-        },
-    )
-
-    message = compose(Kind.BLOCKED, job=job, text="RESOURCE_NOT_FOUND: Gone.")
-
-    for shown in (message.body, Reader(html_of(message)).shown):
-        assert "Zoho refuses to say anything more about this job." in shown
-        assert "RESOURCE_NOT_FOUND: Gone." in shown
-        assert "What to do: Check the ID." in shown
-
-
-def test_a_recovery_says_so_and_how_it_stands(connection):
-    job = ended_job(connection, outcome=Outcome.IMPORTED, added_count=100, skipped_count=0)
-
-    body = compose(Kind.RECOVERED, job=job, text="It was stuck and goes on: imported.").body
-
-    assert body.startswith("Recovered. It was stuck and goes on: imported.\n\nImported: 100 rows")
-
-
-def test_a_connection_that_needs_a_person_is_told_without_a_job():
-    connection = make_connection(
-        name="eu-sales",
-        blocked_at=timezone.now(),
-        last_error={"message": "Not accepted.", "resolution": "Get a new refresh token."},
-    )
-
-    message = compose(Kind.CONNECTION_BLOCKED, connection=connection, text="Not accepted.")
-
-    assert message.subject == "[Bulkwatch] Connection needs you: eu-sales"
-    assert "http://testserver/connections/" in message.body
-    for shown in (message.body, Reader(html_of(message)).shown):
-        assert "Bulkwatch cannot read the jobs of eu-sales: it needs you." in shown
-        assert "What to do: Get a new refresh token." in shown
-
-
-def test_a_connection_that_works_again_when_its_mail_leaves_says_so():
-    message = compose(Kind.CONNECTION_BLOCKED, connection=make_connection(), text="Not accepted.")
-
-    assert "Meanwhile Zoho accepts the sign-in again." in message.body
-
-
-def test_a_connection_without_answers_says_since_when_and_what_to_do():
-    connection = make_connection(
-        name="eu-sales",
-        unanswered_since=timezone.now(),
-        last_error={"message": "No answer in time.", "resolution": "Check the network."},
-    )
-
-    message = compose(
-        Kind.UNREACHABLE, connection=connection, text="No answer for 31 minutes. No answer in time."
-    )
-
-    assert message.subject == "[Bulkwatch] No answers: eu-sales"
-    for shown in (message.body, Reader(html_of(message)).shown):
-        assert "Zoho gives no answer about the jobs of eu-sales." in shown
-        assert "No answer for 31 minutes." in shown
-        assert "What to do: Check the network." in shown
-        assert "Meanwhile" not in shown
-
-
-def test_a_connection_that_answers_again_when_its_mail_leaves_says_so():
-    message = compose(Kind.UNREACHABLE, connection=make_connection(), text="No answer.")
-
-    assert "Meanwhile Zoho answers again." in message.body
-
-
-@pytest.mark.parametrize("is_over", [False, True])
-def test_a_connection_that_waits_long_says_until_when_and_what_to_do(is_over):
-    until = timezone.now() + timedelta(hours=-1 if is_over else 5)
-    connection = make_connection(name="eu-sales", resume_at=until, waiting_for="credits")
-
-    message = compose(
-        Kind.UNREACHABLE, connection=connection, text="Used up.", about="wait from 2026-11-25"
-    )
-
-    for shown in (message.body, Reader(html_of(message)).shown):
-        shown = " ".join(shown.split())
-        assert "Bulkwatch asks nothing about the jobs of eu-sales for a while. Used up." in shown
-        assert ("What to do: Give polling more credits a day" in shown) is not is_over
-        assert ("Meanwhile that is over." in shown) is is_over
-        assert "Zoho gives no answer" not in shown
-
-
-def test_a_job_without_answers_says_so_and_how_it_was_seen_last(connection):
-    job = make_job(
-        connection,
-        outcome=Outcome.RUNNING,
-        status="INPROGRESS",
-        last_changed_at=timezone.now(),
-        poll_error={"code": None, "message": "No answer.", "resolution": "Check the network."},
-    )
-
-    body = " ".join(compose(Kind.UNREACHABLE, job=job, text="No answer for 6 hours.").body.split())
-
-    assert body.startswith("Zoho gives no answer about this job. No answer for 6 hours. Last seen:")
-    assert "What to do: Check the network." in body
-
-
-# --- Form
-
-
-HOSTILE = {
-    "label": "<script>alert(1)</script>\nBcc: a@b.example",
-    "modules": 'Leads"><img src=x onerror=alert(1)>',
-    "file_names": "a\u202ecsv.exe",
-    "created_by_name": "Eve\r\n\r\n<b>Total  999</b>",
-    "operation": "<i>",
-    "warnings": ["<svg onload=alert(1)>"],
-}
-
-
-def test_hostile_names_are_text_in_html(connection):
-    job = with_reasons(ended_job(connection, **HOSTILE), ("<b>CODE", "<u>field\n", 5))
-
-    html = html_of(compose(Kind.NOTHING_IMPORTED, job=job))
-    reader = Reader(html)
-
-    assert not {"script", "img", "b", "i", "u", "svg"} & set(reader.tags)
-    assert reader.handlers == []
-    assert "<script>alert(1)</script>" in reader.shown
-
-
-def test_hostile_names_make_no_lines_and_no_headers(connection):
-    job = with_reasons(ended_job(connection, **HOSTILE), ("CODE", "field\nTotal 7", 5))
-
-    message = compose(Kind.NOTHING_IMPORTED, job=job)
-
-    assert "\n" not in message.subject
-    assert "Label        <script>alert(1)</script> Bcc: a@b.example\n" in message.body
-    assert not re.search(r"^(Bcc|<b>|Total 7)", message.body, re.MULTILINE)
-    assert "\u202e" not in message.body
-    assert "bcc" not in {name.lower() for name in message.message().keys()}  # noqa: SIM118
-
-
-def test_the_text_has_no_marks_of_escaping(connection):
-    job = ended_job(connection, label='Smith & Sons\' "deals" <new>')
-
-    body = compose(Kind.NOTHING_IMPORTED, job=job).body
-
-    assert 'Smith & Sons\' "deals" <new>' in body
-    assert not re.search(r"&(amp|lt|gt|quot|#x?\d+);", body)
-
-
-def test_lines_are_short_and_paragraphs_one_blank_line_apart(connection):
-    job = with_reasons(
-        ended_job(connection, label="word " * 39), ("INVALID_DATA", "Closing_Date", 100)
-    )
-
-    body = compose(Kind.NOTHING_IMPORTED, job=job).body
-
-    assert max(map(len, body.splitlines())) <= 76
-    assert "\n\n\n" not in body
-    assert body.endswith("production.\n")
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_the_html_loads_nothing_runs_nothing_and_is_small(connection, kind):
-    job = with_reasons(ended_job(connection), ("INVALID_DATA", "Email", 100))
-
-    html = html_of(compose(kind, job=job, text="It happened."))
-    reader = Reader(html)
-
-    assert reader.loads == []
-    assert not {"script", "link", "img", "iframe", "form"} & set(reader.tags)
-    assert "@import" not in html
-    assert "url(" not in html
-    assert len(html.encode()) < 60_000
-    assert '<meta name="color-scheme" content="light dark">' in html
-    assert "prefers-color-scheme: dark" in html
-
-
-def test_no_mail_holds_a_secret(connection):
-    message = compose(Kind.NOTHING_IMPORTED, job=ended_job(connection))
-
-    assert "canary" not in str(message.message())
-
-
-def test_a_mail_goes_out_as_text_with_html_beside_it(connection):
-    job = ended_job(connection)
-    alerting.write(
-        [
-            alerting.make_alert(
-                Kind.NOTHING_IMPORTED,
-                verdict_sentence(job),
-                connection=connection,
-                job=job,
-                about="",
-                at=timezone.now(),
-                hold=timedelta(),
-            )
-        ]
-    )
-
-    alerting.deliver_due()
-
-    (message,) = mail.outbox
-    assert message.message().get_content_type() == "multipart/alternative"
-    assert message.extra_headers["Auto-Submitted"] == "auto-generated"
-    assert message.to == ["admin@example.com"]
