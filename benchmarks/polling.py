@@ -18,6 +18,7 @@ import multiprocessing
 import statistics
 import subprocess
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -33,6 +34,8 @@ PROCESSES = 2
 THREADS = 50
 LATENCY_MS = 50
 PATIENCE_SECONDS = 300
+# That are registered at a time.
+MOST_IDS = 5_000
 # Longer than the schedule's tick: whoever would be asked twice is by then.
 SETTLE_SECONDS = 5
 
@@ -108,7 +111,9 @@ def track(url: str, ids: list[str]) -> None:
         longest_interval_seconds=3_600,
     )
     connecting.save(connection)
-    tracking.track(connection, tracking.read_ids("\n".join(ids)))
+    for first in range(0, len(ids), MOST_IDS):
+        text = "\n".join(ids[first : first + MOST_IDS])
+        tracking.track(connection, tracking.read_ids(text))
 
 
 def wait_until(condition: Callable[[], bool], every: float = 0.05) -> None:
@@ -166,7 +171,15 @@ def measured_backlog(url: str, jobs: int) -> tuple[float, float]:
 def in_a_process(url: str, ids: list[str], measure: Callable[[str, int], T]) -> T:
     """`product` in a process of its own: Django reads its settings, `DATA_DIR` too, once."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(product, (url, ids, measure))
+        return pool.apply(_told, (url, ids, measure))
+
+
+def _told(url: str, ids: list[str], measure: Callable[[str, int], T]) -> T:
+    """`product`, with errors that another process can read: it knows none of Django's."""
+    try:
+        return product(url, ids, measure)
+    except (Exception, SystemExit) as error:
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
 
 
 def polling_rounds(url: str, jobs: int, rounds: int) -> None:
