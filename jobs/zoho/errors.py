@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from jobs.zoho.codes import CODES, ErrorHelp, Scope, describe
 
 __all__ = [
+    "RENEWABLE",
     "ErrorHelp",
     "MalformedAnswerError",
     "ResultGoneError",
@@ -28,14 +29,21 @@ __all__ = [
     "ZohoUnavailableError",
     "clean_text",
     "describe",
+    "excerpt_of",
     "from_answer",
     "is_error_envelope",
     "redact",
     "retry_after",
+    "without_secrets",
 ]
+
+# A new token cures these; a missing scope stays missing however new the token is.
+RENEWABLE = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE"})
 
 EXCERPT_BYTES = 4096
 MESSAGE_CHARACTERS = 500
+# So much of a text is looked through for secrets, a multiple of what is kept of it.
+MOST_READ = 65_536
 LONGEST_WAIT = 86_400.0
 
 _SECRETS = re.compile(
@@ -65,6 +73,20 @@ def redact(text: str, *secrets: str) -> str:
     return _SECRETS.sub(lambda found: f"{found[1] or found[2] or ''}[hidden]", text)
 
 
+def without_secrets(text: str, length: int, *secrets: str) -> str:
+    """The text as `redact` and then `clean_text` leave it, cut to ``length``.
+
+    In this order: of a token that is cut first, a part would be left that looks like none.
+    """
+    return clean_text(redact(text[:MOST_READ], *secrets), length)
+
+
+def excerpt_of(body: bytes, *secrets: str) -> str:
+    """The start of an answer, at most 4 KiB of UTF-8, without NUL and without secrets."""
+    text = without_secrets(body[:MOST_READ].decode("utf-8", "replace"), EXCERPT_BYTES, *secrets)
+    return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
+
+
 class ZohoError(Exception):
     """Something between this dashboard and Zoho went wrong.
 
@@ -87,7 +109,7 @@ class ZohoError(Exception):
         excerpt: str = "",
         scope: Scope | None = None,
     ) -> None:
-        self.message = redact(clean_text(message, MESSAGE_CHARACTERS))
+        self.message = without_secrets(message, MESSAGE_CHARACTERS)
         self.code = code
         self.http_status = http_status
         self.resolution = resolution or self.default_resolution
@@ -242,10 +264,8 @@ def from_answer(
     out of everything the error keeps.
     """
     envelope = _envelope(body)
-    text = redact(clean_text(body[:EXCERPT_BYTES].decode("utf-8", "replace"), EXCERPT_BYTES))
-    excerpt = redact(text, *secrets)
-    code, said = _code_and_message(envelope or {})
-    said = redact(said, *secrets)
+    excerpt = excerpt_of(body, *secrets)
+    code, said = _code_and_message(envelope or {}, secrets)
     if envelope is not None and http_status < 400:
         http_status = _inner_status(envelope) or http_status
     known = CODES.get((code or "").upper())
@@ -264,7 +284,7 @@ def from_answer(
             said or known.help.meaning,
             code=code,
             http_status=http_status,
-            resolution=known.help.resolution + _named_version(envelope or {}),
+            resolution=known.help.resolution + _named_version(envelope or {}, secrets),
             excerpt=excerpt,
             scope=known.scope,
         )
@@ -307,30 +327,33 @@ def _envelope(body: bytes) -> dict[str, Any] | None:
     return obj if isinstance(obj, dict) else None
 
 
-def _code_and_message(envelope: Mapping[str, Any]) -> tuple[str | None, str]:
-    code = _text(envelope, "code", "ERROR_CODE", "error", limit=100)
-    message = _text(
-        envelope, "message", "ERROR_MESSAGE", "x-error", "error_description", "info", "x-info"
-    )
-    file_words = f"{_text(envelope, 'info')} {_text(envelope, 'x-info')}".lower()
+def _code_and_message(
+    envelope: Mapping[str, Any], secrets: tuple[str, ...]
+) -> tuple[str | None, str]:
+    def said(*keys: str, limit: int = MESSAGE_CHARACTERS) -> str:
+        return without_secrets(_text(envelope, *keys), limit, *secrets)
+
+    code = said("code", "ERROR_CODE", "error", limit=100)
+    message = said("message", "ERROR_MESSAGE", "x-error", "error_description", "info", "x-info")
+    file_words = f"{said('info')} {said('x-info')}".lower()
     if "link not valid" in file_words or (not code and "forbidden" in file_words):
-        said = _text(envelope, "x-info", "info")
-        return "LINK_NOT_VALID", said or message
+        return "LINK_NOT_VALID", said("x-info", "info") or message
     return code or None, message
 
 
-def _named_version(envelope: Mapping[str, Any]) -> str:
+def _named_version(envelope: Mapping[str, Any], secrets: tuple[str, ...]) -> str:
     """What Zoho says of the API versions that it supports, as a sentence; empty without it."""
     details = envelope.get("details")
-    version = _text(details, "supported_version", limit=20) if isinstance(details, dict) else ""
+    version = _text(details, "supported_version") if isinstance(details, dict) else ""
+    version = without_secrets(version, 20, *secrets)
     return f" Zoho says that it supports {version}." if version else ""
 
 
-def _text(envelope: Mapping[str, Any], *keys: str, limit: int = MESSAGE_CHARACTERS) -> str:
+def _text(envelope: Mapping[str, Any], *keys: str) -> str:
     for key in keys:
         value = envelope.get(key)
         if isinstance(value, str) and value.strip():
-            return clean_text(value.strip(), limit)
+            return value.strip()
     return ""
 
 

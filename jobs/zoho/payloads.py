@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from jobs.zoho.errors import EXCERPT_BYTES, MalformedAnswerError, is_error_envelope, redact
+from jobs.zoho.errors import MalformedAnswerError, excerpt_of, is_error_envelope
 
 LARGEST_COUNT = 2**63 - 1
 MOST_RESOURCES = 200
@@ -216,8 +216,7 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _malformed(message: str, raw: str) -> MalformedAnswerError:
-    excerpt = raw[:EXCERPT_BYTES].encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
-    return MalformedAnswerError(message, excerpt=redact(excerpt))
+    return MalformedAnswerError(message, excerpt=excerpt_of(raw.encode()))
 
 
 def _resource(item: dict[str, Any]) -> Resource:

@@ -20,10 +20,9 @@ from jobs.zoho.errors import (
     TokensThrottledError,
     ZohoSignInError,
     ZohoUnavailableError,
-    clean_text,
     describe,
-    redact,
     retry_after,
+    without_secrets,
 )
 from jobs.zoho.regions import Region
 
@@ -91,7 +90,7 @@ def _judged(reply: wire.Reply, hidden: tuple[str, ...]) -> dict[str, Any]:
             f"Zoho's sign-in service gave no usable answer (HTTP {status}).", http_status=status
         )
     error, said = (
-        redact(clean_text(value.strip(), 300), *hidden) if isinstance(value, str) else ""
+        without_secrets(value.strip(), 300, *hidden) if isinstance(value, str) else ""
         for value in (answer.get("error"), answer.get("error_description"))
     )
     code = error.lower()

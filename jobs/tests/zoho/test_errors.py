@@ -160,6 +160,35 @@ def test_no_error_holds_a_token(leak):
         assert "plain-canary" not in shown
 
 
+@pytest.mark.parametrize("field", ["code", "message", "error", "info", "x-error"])
+def test_no_word_of_an_answer_is_kept_with_a_token(field):
+    for token in (TOKEN, "plain-canary-of-zoho"):
+        body = json.dumps({field: f"no {token}", "details": {"supported_version": token}}).encode()
+        error = from_answer(400, {}, body, now=NOW, secrets=("plain-canary-of-zoho",))
+        shown = repr(vars(error)) + str(error)
+        assert "8cb98cb9" not in shown
+        assert "plain-canary" not in shown
+        assert "[hidden]" in shown
+
+
+@pytest.mark.parametrize("token", [TOKEN, "plain-canary-of-zoho"])
+@pytest.mark.parametrize("kept", [5, 12, 15, 19])
+def test_of_a_token_at_the_cut_no_part_is_left(token, kept):
+    """Neither at the end of an excerpt, of a message, nor of a code."""
+    for body in (
+        b"<" + b"x" * (4094 - kept) + b" " + token.encode() + b"z" * 9000,
+        json.dumps({"code": "X", "message": "m" * (499 - kept) + " " + token}).encode(),
+        json.dumps({"code": "C" * (99 - kept) + " " + token, "message": "m"}).encode(),
+    ):
+        error = from_answer(400, {}, body, now=NOW, secrets=("plain-canary-of-zoho",))
+        for text in (error.excerpt, error.message, error.code or ""):
+            assert token[:5] not in text
+
+
+def test_a_message_of_one_s_own_leaves_no_part_of_a_token_either():
+    assert "1000." not in ZohoError("m" * 480 + " " + TOKEN).message
+
+
 def test_an_excerpt_is_bounded_and_storable():
     error = from_answer(500, {}, b"\x00\xff" * 10_000, now=NOW)
     assert len(error.excerpt) <= 4096

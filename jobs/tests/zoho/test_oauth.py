@@ -296,6 +296,13 @@ def test_no_secret_shows_in_texts(zoho, store):
     assert "canary" not in repr(list(store.values))
 
 
+def test_a_secret_at_the_cut_of_an_error_leaves_no_part(zoho, store):
+    zoho.post(TOKEN_URL, json={"error": "e" * 290 + " canary-refresh"})
+    with pytest.raises(ZohoSignInError) as caught:
+        tokens(store).get()
+    assert "canary" not in repr(vars(caught.value))
+
+
 def test_a_refusal_that_a_person_may_have_cured_can_be_forgotten(zoho, store):
     zoho.post(TOKEN_URL, json={"error": "invalid_client_secret"})
     grants(zoho)

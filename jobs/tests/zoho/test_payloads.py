@@ -238,6 +238,9 @@ class TestHostileBodies:
         with pytest.raises(MalformedAnswerError) as caught:
             parse_job_details(f'["{token}"]'.encode())
         assert token not in caught.value.excerpt
+        with pytest.raises(MalformedAnswerError) as caught:
+            parse_job_details(f'["{"x" * 4075} {token}"]'.encode())
+        assert "1000." not in caught.value.excerpt
 
     def test_two_thousand_mutated_bodies_raise_nothing_of_their_own(self):
         seed = random.Random(20261123)
