@@ -9,16 +9,21 @@ from jobs.models.connection import Connection
 
 
 class CreditUseQuerySet(models.QuerySet["CreditUse"]):
-    def since(self, at: datetime) -> Self:
-        """Use from the hour of that time on."""
-        return self.filter(hour__gte=at.replace(minute=0, second=0, microsecond=0))
+    def counted(self, now: datetime) -> Self:
+        """Use in the last 24 hours; the first hour counts whole, as nobody kept its minutes."""
+        first = now - timedelta(hours=24)
+        return self.filter(
+            hour__gte=first.replace(minute=0, second=0, microsecond=0),
+            hour__lte=now + CreditUse.MOST_AHEAD,
+        )
+
+    def ahead(self, now: datetime) -> Self:
+        """Use that was counted before the clock was set back."""
+        return self.filter(hour__gt=now + CreditUse.MOST_AHEAD)
 
     def by_hour(self, now: datetime) -> dict[datetime, int]:
-        """Calls in the last 24 hours by hour, of one connection.
-
-        The first hour counts whole, as nobody kept its minutes.
-        """
-        return dict(self.since(now - timedelta(hours=24)).values_list("hour", "calls"))
+        """Calls in the last 24 hours by hour, of one connection."""
+        return dict(self.counted(now).values_list("hour", "calls"))
 
 
 class CreditUse(models.Model):
@@ -27,6 +32,9 @@ class CreditUse(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="credit_use")
     hour = models.DateTimeField()
     calls = models.PositiveIntegerField(default=0)
+
+    # The next hour may have begun on another machine, whose clock is a little ahead.
+    MOST_AHEAD = timedelta(hours=1)
 
     objects = CreditUseQuerySet.as_manager()
 

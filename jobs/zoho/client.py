@@ -23,6 +23,7 @@ from requests.structures import CaseInsensitiveDict
 from jobs.zoho import wire
 from jobs.zoho.downloads import Downloader
 from jobs.zoho.errors import (
+    RENEWABLE,
     MalformedAnswerError,
     ZohoError,
     ZohoRejectedError,
@@ -30,9 +31,9 @@ from jobs.zoho.errors import (
     ZohoThrottledError,
     ZohoUnavailableError,
     describe,
+    excerpt_of,
     from_answer,
     is_error_envelope,
-    redact,
 )
 from jobs.zoho.payloads import JobDetails, parse_job_details
 from jobs.zoho.regions import Region
@@ -40,8 +41,6 @@ from jobs.zoho.regions import Region
 logger = logging.getLogger(__name__)
 
 MAX_DETAILS_BYTES = 4 * 1024 * 1024
-# A new token cures these; a missing scope stays missing however new the token is.
-RENEWABLE = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE"})
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _API_VERSION = re.compile(r"v[0-9]{1,2}(\.[0-9])?", re.ASCII)
@@ -89,7 +88,6 @@ class BulkWriteClient:
         pool_size: int = 10,
         timeout: float = 20.0,
         proxies: Mapping[str, str] | None = None,
-        max_details_bytes: int = MAX_DETAILS_BYTES,
     ) -> None:
         if not _API_VERSION.fullmatch(api_version):
             raise ValueError(f"Not a version of Zoho's API: {api_version!r} (for example v7).")
@@ -98,7 +96,6 @@ class BulkWriteClient:
         self._path = f"/crm/bulk/{api_version}/write/"
         self._timeout = timeout
         self._proxies = proxies
-        self._max_details_bytes = max_details_bytes
         self._session = wire.new_session(pool_size)
         self._base = ("", region.api_url + self._path)
         self._counting = threading.Lock()
@@ -261,10 +258,14 @@ class BulkWriteClient:
         ``target`` is written from where it stands and must be seekable; what a failed attempt
         wrote is cut off again. Raises ResultGoneError for a link that is not valid any more,
         UnsafeUrlError, TooLargeError, or another kind of ZohoError; OSError if ``target`` fails.
+        A ZohoSignInError of scope "job" concerns result files, one of "connection" every call.
         """
-        return Downloader(self._session, self._region, self._tokens, self._proxies).download(
-            download_url, target, max_bytes=max_bytes, seconds=seconds
-        )
+        downloader = Downloader(self._session, self._region, self._tokens, self._proxies)
+        try:
+            return downloader.download(download_url, target, max_bytes=max_bytes, seconds=seconds)
+        finally:
+            with self._counting:
+                self._calls += downloader.calls
 
     def _answer(self, job_id: str) -> Answer:
         asked_at, started = datetime.now(UTC), time.perf_counter()
@@ -287,7 +288,7 @@ class BulkWriteClient:
             self._session,
             _prepared(self._base_url() + job_id, token),
             seconds=self._timeout,
-            max_bytes=self._max_details_bytes,
+            max_bytes=MAX_DETAILS_BYTES,
             proxies=self._proxies,
         )
         self._note_credits(reply, asked_at)
@@ -354,7 +355,7 @@ def _read_details(reply: wire.Reply, job_id: str, token: str) -> JobDetails:
             raise from_answer(
                 reply.status, reply.headers, reply.body, now=datetime.now(UTC), secrets=(token,)
             ) from error
-        error.excerpt = redact(error.excerpt, token)
+        error.excerpt = excerpt_of(reply.body, token)
         error.http_status = reply.status
         raise
     if not details.job_id:

@@ -14,6 +14,7 @@ import requests
 
 from jobs.zoho import wire
 from jobs.zoho.errors import (
+    RENEWABLE,
     MalformedAnswerError,
     ResultGoneError,
     TooLargeError,
@@ -32,6 +33,12 @@ RESULT_KEPT_FOR = timedelta(days=7)
 MOST_REDIRECTS = 3
 MAX_ERROR_BYTES = 65_536
 PERMISSION_CODES = frozenset({"NO_PERMISSION", "AUTHORIZATION_FAILED"})
+# Whether downloads need another scope than job details is documented nowhere.
+MAY_NEED_A_SCOPE = (
+    "If Zoho answers about jobs and refuses result files alone, these may need a scope of their "
+    "own: sign in again with the grant code of a self client for both ZohoCRM.bulk.ALL and "
+    "ZohoFiles.files.ALL. Or download the file from Zoho yourself."
+)
 _NO_FILE_TYPES = ("json", "text/html", "xml")
 
 
@@ -64,7 +71,13 @@ class Downloader:
         self._region = region
         self._tokens = tokens
         self._proxies = proxies
-        self._renewed = False
+        self._calls = 0
+        self._is_rejected_by_api = False
+
+    @property
+    def calls(self) -> int:
+        """Requests for the file so far; those for tokens are not among them."""
+        return self._calls
 
     def download(
         self, download_url: str, target: BinaryIO, *, max_bytes: int, seconds: float
@@ -73,21 +86,45 @@ class Downloader:
         candidates = self._region.resolve_download(download_url)
         until = time.monotonic() + seconds
         start = target.tell()
-        failures: list[ZohoError] = []
-        for url in candidates:
-            try:
-                return self._from(url, target, start, max_bytes, until)
-            except (ZohoThrottledError, UnsafeUrlError):
-                raise
-            except ZohoError as error:
-                _cut(target, start)
-                if isinstance(error, TooLargeError):
-                    raise
-                failures.append(error)
-        raise _verdict(failures)
-
-    def _from(self, url: str, target: BinaryIO, start: int, max_bytes: int, until: float) -> int:
         token = self._tokens.get()
+        failures: dict[str, ZohoError] = {}
+        is_renewed = False
+        while True:
+            for url in candidates:
+                try:
+                    return self._from(url, token, target, start, max_bytes, until)
+                except (ZohoThrottledError, UnsafeUrlError):
+                    raise
+                except ZohoError as error:
+                    _cut(target, start)
+                    if isinstance(error, TooLargeError):
+                        raise
+                    failures[url] = error
+            # A file host may take no token at all, however new: the API's own host takes good ones.
+            if is_renewed or not self._is_rejected_by_api:
+                raise _verdict(list(failures.values()))
+            token, is_renewed = self._renewed(token), True
+            candidates = [url for url, error in failures.items() if error.code in RENEWABLE]
+
+    def _renewed(self, token: str) -> str:
+        try:
+            return self._tokens.renew(token)
+        except ZohoThrottledError as error:
+            # The polls may go on with the token that is held: whether it is good, they find out.
+            raise ZohoUnavailableError(
+                f"Zoho rejects the access token for the result file, and gives no other one for a "
+                f"while: {error.message}",
+                http_status=error.http_status,
+                scope="job",
+            ) from error
+
+    def _is_api(self, url: str) -> bool:
+        address, api = parse_address(url), parse_address(self._region.api_url)
+        return address is not None and api is not None and address.origin == api.origin
+
+    def _from(
+        self, url: str, token: str, target: BinaryIO, start: int, max_bytes: int, until: float
+    ) -> int:
         hops = 0
         while True:
             try:
@@ -96,12 +133,11 @@ class Downloader:
                 hops += 1
                 url = self._followed(moved.location, hops)
             except ZohoSignInError as error:
-                # A file host that takes no token says nothing about the connection's other calls.
+                self._is_rejected_by_api |= error.code in RENEWABLE and self._is_api(url)
+                # Of the connection's other calls it says nothing.
                 error.scope = "job"
-                if self._renewed or error.code not in ("INVALID_TOKEN", "AUTHENTICATION_FAILURE"):
-                    raise
-                self._renewed = True
-                token = self._tokens.renew(token)
+                error.resolution = f"{error.resolution} {MAY_NEED_A_SCOPE}"
+                raise
 
     def _followed(self, location: str, hops: int) -> str:
         """Where a redirect may lead: an absolute address of the connection's own hosts."""
@@ -121,6 +157,7 @@ class Downloader:
         left = until - time.monotonic()
         if left <= 0:
             raise ZohoUnavailableError("The download did not end in time.")
+        self._calls += 1
         with wire.open_stream(
             self._session,
             self._request(url, token),
@@ -225,9 +262,9 @@ def _too_large(max_bytes: int) -> TooLargeError:
 def _verdict(failures: list[ZohoError]) -> ZohoError:
     """What several addresses' answers mean together.
 
-    One that could not answer may still hold the file, so the result counts as gone only if
-    all of them said no; a sign-in that fails at the API's own host is the connection's trouble.
-    An address that is unknown to one host says less than the refusal of the other.
+    One that could not answer, or took no token, may still hold the file, so the result counts as
+    gone only if all of them said no. An address that is unknown to one host says less than the
+    refusal of the other.
     """
     for kind in (ZohoUnavailableError, ZohoSignInError):
         for failure in failures:

@@ -12,8 +12,6 @@ import threading
 import time
 from typing import Any, NamedTuple, Protocol
 
-import requests
-
 from jobs.zoho import wire
 from jobs.zoho.errors import (
     TokensThrottledError,
@@ -29,7 +27,7 @@ from jobs.zoho.token_requests import LONGEST_LIFE, WINDOW, lifetime, post_token
 RENEW_AHEAD = 300.0
 MOST_IN_WINDOW = 8  # of Zoho's 10: the same refresh token may be in use elsewhere
 MEMO_SECONDS = 15.0
-REMEMBERED = {"throttled": WINDOW, "sign_in": 60.0, "unavailable": 5.0}
+REMEMBERED = {"sign_in": 60.0, "unavailable": 5.0}
 
 
 class TokenStore(Protocol):
@@ -80,7 +78,6 @@ class AccessTokens:
         refresh_token: str,
         store: TokenStore,
         key: str,
-        session: requests.Session | None = None,
         timeout: float = 20.0,
         proxies: dict[str, str] | None = None,
     ) -> None:
@@ -89,7 +86,7 @@ class AccessTokens:
         self._client_secret = client_secret
         self._refresh_token = refresh_token
         self._store = store
-        self._session = session or wire.new_session(pool_size=2)
+        self._session = wire.new_session(pool_size=2)
         self._timeout = timeout
         self._proxies = proxies
         # Other credentials are another story: what is remembered of the old ones must not bind.

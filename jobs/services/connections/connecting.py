@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -38,13 +40,6 @@ ANSWERED_BY_FIELDS = (*SIGN_IN_FIELDS, "api_version")
 CREDIT_FIELDS = ("daily_credits", "edition", "paid_users")
 # Waits whose end Zoho has set.
 SET_BY_ZOHO = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS)
-# What a connection is like that nothing is known against.
-WELL = {
-    "blocked_at": None,
-    "last_error": None,
-    "failures": 0,
-    "unanswered_since": None,
-}
 # What a test asks about where no job is registered: no org has a job of this number.
 NO_JOB = "100000000000000000"
 
@@ -120,10 +115,10 @@ def has_moved(stored: Connection, changed: Connection) -> bool:
 def save(connection: Connection) -> None:
     """Store a new or changed connection, see `prepare`; errors likewise.
 
-    One that is asked otherwise than before, or has other credits, may be polled again at once
-    where it was blocked, or waited for credits. What Zoho wants it to wait for stays, unless it
-    asks another org now; a limit of access tokens is that of the refresh token. Other changes leave
-    its state alone.
+    One that is asked otherwise than before, or has other credits, is tried at once where it was
+    blocked, or waited for credits: that it works, the first answer shows. What Zoho wants it to
+    wait for stays, unless it asks another org now; a limit of access tokens is that of the refresh
+    token. Other changes leave its state alone.
     """
     stored = prepare(connection)
     if stored is None:
@@ -137,22 +132,22 @@ def save(connection: Connection) -> None:
     # Somebody may have signed in meanwhile.
     fields -= _untouched_secrets(connection)
     ended: set[Connection.Waiting] = set()
-    if _differ(stored, connection, ANSWERED_BY_FIELDS):
-        for name, value in WELL.items():
-            setattr(connection, name, value)
-        fields |= set(WELL)
+    is_asked_otherwise = _differ(stored, connection, ANSWERED_BY_FIELDS)
+    if is_asked_otherwise:
         ended = set(Connection.Waiting)
         if not has_moved(stored, connection):
             ended.remove(Connection.Waiting.THROTTLED)
-        if not _differ(stored, connection, SIGN_IN_FIELDS):
+        if not _differ(stored, connection, (*PLACE_FIELDS, "client_id", "refresh_token")):
             ended.remove(Connection.Waiting.TOKENS)
     elif _differ(stored, connection, CREDIT_FIELDS):
         # If they still do not suffice, the next poll finds that out.
         ended = {Connection.Waiting.CREDITS}
-    if stored.blocked_at is not None and "blocked_at" in fields:
+    if stored.blocked_at is not None and is_asked_otherwise:
         leases.make_due_from_now(stored)
     connection.save(update_fields=fields)
     end_wait(connection, ended)
+    if is_asked_otherwise:
+        to_be_proven(connection, "The connection was changed.")
 
 
 def end_wait(connection: Connection, ended: Collection[Connection.Waiting]) -> None:
@@ -161,6 +156,24 @@ def end_wait(connection: Connection, ended: Collection[Connection.Waiting]) -> N
     waiting.filter(resume_at__gt=timezone.now()).update(resume_at=timezone.now())
     waiting.update(waiting_for="")
     connection.refresh_from_db(fields=["resume_at", "waiting_for"])
+
+
+def to_be_proven(connection: Connection, why: str) -> None:
+    """Say of a connection that something was done about it, and have one job tried first.
+
+    A blocked one stays so until Zoho answers, so that its recovery is told, and no second refusal.
+    """
+    stored = Connection.objects.filter(pk=connection.pk)
+    stored.update(failures=Greatest("failures", 1), unanswered_since=None, last_error=None)
+    stored.exclude(blocked_at=None).update(
+        last_error={
+            "code": None,
+            "http_status": None,
+            "message": f"{why} Whether it works is not known yet.",
+            "resolution": "Test the connection.",
+        }
+    )
+    connection.refresh_from_db(fields=["failures", "unanswered_since", "last_error", "blocked_at"])
 
 
 def _forget_sign_in(stored: Connection, moved: Connection) -> None:
@@ -236,14 +249,17 @@ class Asked:
 def ask_about_one_job(
     connection: Connection, *, heeds: Collection[Connection.Waiting] = SET_BY_ZOHO
 ) -> Asked:
-    """Ask about the newest job of a connection, by the sign-in that it bears.
+    """Ask about the newest job that Zoho has answered about, by the connection's sign-in.
 
-    Where none is registered, about one that does not exist: that Zoho knows no such job proves as
+    Where there is none, about one that does not exist: that Zoho knows no such job proves as
     much. Costs one API credit. While Zoho wants no calls (waits that it `heeds`), or no credit or
     slot is left, nothing is asked. Errors: `access.region_of`, UndecryptableError.
     """
-    newest = BulkWriteJob.objects.filter(connection=connection).order_by("-pk")
-    job_id = newest.values_list("zoho_job_id", flat=True).first() or NO_JOB
+    # Not one that Zoho may refuse by itself.
+    jobs = BulkWriteJob.objects.filter(connection=connection, poll_error__isnull=True)
+    newest = jobs.exclude(poll_state=BulkWriteJob.PollState.BLOCKED).order_by("-pk")
+    answered = newest.filter(last_changed_at__isnull=False)
+    job_id = _first_id(answered) or _first_id(newest) or NO_JOB
     at = timezone.now()
     if waits := what_zoho_waits_for(connection, heeds):
         return Asked(at, job_id, not_asked=waits)
@@ -266,6 +282,10 @@ def ask_about_one_job(
         if error.code != "RESOURCE_NOT_FOUND":
             return Asked(at, job_id, error)
     return Asked(at, job_id)
+
+
+def _first_id(jobs: QuerySet[BulkWriteJob]) -> str | None:
+    return jobs.values_list("zoho_job_id", flat=True).first()
 
 
 def what_zoho_waits_for(

@@ -18,10 +18,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection, SignIn, UndecryptableError
 from jobs.services.connections.access import open_tokens, proxies, region_of
-from jobs.services.connections.connecting import PLACE_FIELDS, ask_about_one_job, end_wait
+from jobs.services.connections.connecting import (
+    PLACE_FIELDS,
+    ask_about_one_job,
+    end_wait,
+    to_be_proven,
+)
 from jobs.services.observing import leases, standing
 from jobs.zoho import consent
-from jobs.zoho.errors import ZohoSignInError, ZohoThrottledError, clean_text
+from jobs.zoho.errors import TokensThrottledError, ZohoSignInError, ZohoThrottledError, clean_text
 from jobs.zoho.token_requests import Grant, exchange_code
 
 
@@ -217,7 +222,8 @@ def _why_unproven(trial: Connection) -> str:
         return ""
     if standing.needs_person(asked.error):
         raise asked.error
-    if isinstance(asked.error, ZohoThrottledError):
+    is_of_tokens = isinstance(asked.error, TokensThrottledError)
+    if isinstance(asked.error, ZohoThrottledError) and not is_of_tokens:
         standing.pause_for(trial, asked.error, timezone.now())
     return str(asked.error)
 
@@ -258,14 +264,7 @@ def _store(connection: Connection, client: Client, refresh_token: str) -> Connec
         # Zoho's limit of access tokens is that of the refresh token.
         ended.add(Connection.Waiting.TOKENS)
     end_wait(connection, ended)
-    connections.exclude(blocked_at=None).update(
-        last_error={
-            "code": None,
-            "http_status": None,
-            "message": "Somebody has signed in to Zoho again. Whether it works is not known yet.",
-            "resolution": "Test the connection.",
-        }
-    )
+    to_be_proven(connection, "Somebody has signed in to Zoho again.")
     return connections.get()
 
 

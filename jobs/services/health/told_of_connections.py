@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from django.db.models import Max
 
 from jobs.models import Alert, Connection
+from jobs.services.observing import long_waits
 from jobs.services.observing.schedule import OUTAGE_MAX_SECONDS
-from jobs.services.observing.standing import UNANSWERED_TOLD_AFTER
+from jobs.services.observing.standing import PROMISED, UNANSWERED_TOLD_AFTER
 
 # The alert is written by the first try after the half hour.
 UNANSWERED_TOLD_BY = UNANSWERED_TOLD_AFTER + timedelta(seconds=OUTAGE_MAX_SECONDS + 60)
@@ -17,8 +18,8 @@ def find(connections: Sequence[Connection], now: datetime) -> set[int]:
     """The keys of those whose present trouble an alert has told to somebody, or will tell.
 
     Of a block tells the alert that was written with it; of silence and waits the one that no
-    recovery has followed, as `long_waits.open_alert` has it. Asks nothing where there is no
-    trouble.
+    recovery has followed, as `long_waits.open_alert` has it, and of a wait that comes again and
+    again the one of its kind of the last 24 hours. Asks nothing where there is no trouble.
     """
     troubled = {each.pk: each for each in connections if _is_troubled(each, now)}
     if not troubled:
@@ -39,7 +40,28 @@ def find(connections: Sequence[Connection], now: datetime) -> set[int]:
             is_of_this = kind == Alert.Kind.UNREACHABLE and newest > recovered.get(pk, 0)
         if is_of_this and _goes_out(each, state):
             told.add(pk)
+    told |= _told_of_waits([each for pk, each in troubled.items() if pk not in told], now)
     return told | {pk for pk, each in troubled.items() if _is_to_come(each, now)}
+
+
+def _told_of_waits(connections: Sequence[Connection], now: datetime) -> set[int]:
+    waiting = {
+        each.pk: each
+        for each in connections
+        if each.waiting_for in PROMISED
+        and each.blocked_at is None
+        and each.unanswered_since is None
+    }
+    if not waiting:
+        return set()
+    since = now - long_waits.TOLD_AGAIN_AFTER
+    alerts = Alert.objects.filter(connection__in=waiting, job=None, created_at__gt=since)
+    of_waits = alerts.filter(kind=Alert.Kind.UNREACHABLE, about__startswith=long_waits.ABOUT)
+    return {
+        pk
+        for pk, about, state in of_waits.values_list("connection", "about", "state")
+        if about.startswith(long_waits.about_reason(waiting[pk])) and _goes_out(waiting[pk], state)
+    }
 
 
 def _goes_out(connection: Connection, state: str) -> bool:

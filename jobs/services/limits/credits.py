@@ -233,16 +233,19 @@ def free_again_at(
     connection: Connection, credits: Credits, now: datetime, *, for_check: bool = False
 ) -> datetime:
     """When a connection without credits may be asked again; `for_check`: by a check of ids."""
+    org_asked_at = now
     if credits.is_org_short and connection.credits_seen_at is not None:
-        return max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
+        org_asked_at = max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
+        if credits.used < credits.usable(for_check=for_check):
+            return org_asked_at
     over = credits.used - credits.usable(for_check=for_check) + credits.budget * FREE_AGAIN_SHARE
-    uses = CreditUse.objects.filter(connection=connection).since(now - timedelta(hours=24))
+    uses = CreditUse.objects.filter(connection=connection).counted(now)
     for hour, calls in uses.order_by("hour").values_list("hour", "calls"):
         over -= calls
         if over <= 0:
             # Only then has the last minute of that hour left the 24 hours.
-            return max(hour + timedelta(hours=25), now)
-    return now + timedelta(hours=1)
+            return max(hour + timedelta(hours=25), org_asked_at)
+    return max(now + timedelta(hours=1), org_asked_at)
 
 
 def note_remaining(connection: Connection, remaining: int | None) -> None:

@@ -78,7 +78,7 @@ class Forecast:
 
 def use_of(connections: Iterable[Connection], now: datetime) -> dict[int, dict[datetime, int]]:
     """Calls by hour, as far as `Credits.used` counts them, of each connection that made any."""
-    found = CreditUse.objects.filter(connection__in=connections).since(now - timedelta(hours=24))
+    found = CreditUse.objects.filter(connection__in=connections).counted(now)
     use: dict[int, dict[datetime, int]] = {}
     for connection_id, hour, calls in found.values_list("connection_id", "hour", "calls"):
         use.setdefault(connection_id, {})[hour] = calls

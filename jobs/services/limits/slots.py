@@ -22,6 +22,10 @@ from jobs.models import CallSlot, Connection
 GOOD_FOR = timedelta(seconds=45)
 # How the token of a slot begins that left some to others; all others are hexadecimal.
 SPARING = "-"
+# How, after that, the token of a check of ids begins.
+FOR_CHECK = "+"
+# With fewer calls at a time, one each for a check, for polls and for who is spared are too many.
+ENOUGH_FOR_ALL = 3
 
 
 class NoSlotError(Exception):
@@ -50,13 +54,19 @@ class Slot:
 
 
 def take(
-    connection: Connection, wanted: int, *, spare: int = 0, good_for: timedelta = GOOD_FOR
+    connection: Connection,
+    wanted: int,
+    *,
+    spare: int = 0,
+    for_check: bool = False,
+    good_for: timedelta = GOOD_FOR,
 ) -> Slot:
     """Slots for `wanted` calls at a time, or as many as are free; at least one.
 
     `spare` slots are left to those who spare none: polling leaves one, so that a download or a
-    person's test need not wait for it. What these hold is no longer to be left to them. Raises
-    NoSlotError where none is free.
+    person's test need not wait for it. What these hold is no longer to be left to them.
+    `for_check`: for a check of ids; all of them together get half of the calls, so that polls have
+    the others. Raises NoSlotError where none is free.
     """
     with transaction.atomic():
         # The row's lock makes one counter of all processes; rows that refer to the connection may
@@ -69,14 +79,17 @@ def take(
         held = slots.aggregate(
             all=Coalesce(Sum("calls"), 0),
             sparing=Coalesce(Sum("calls", filter=Q(token__startswith=SPARING)), 0),
+            checks=Coalesce(Sum("calls", filter=Q(token__startswith=SPARING + FOR_CHECK)), 0),
         )
         left = max(min(spare, most - 1) - (held["all"] - held["sparing"]), 0)
         calls = min(wanted, most - left - held["all"])
+        if for_check:
+            calls = min(calls, max(most // 2, 1) - held["checks"])
         if calls < 1:
             raise NoSlotError(f"All {most} calls at a time that {connection} allows are under way.")
         token = uuid.uuid4().hex
-        if spare:
-            token = SPARING + token[len(SPARING) :]
+        kind = (SPARING if spare else "") + (FOR_CHECK if for_check else "")
+        token = kind + token[len(kind) :]
         CallSlot.objects.create(
             connection=connection, token=token, calls=calls, until=now + good_for
         )
@@ -85,10 +98,15 @@ def take(
 
 @contextmanager
 def held(
-    connection: Connection, wanted: int = 1, *, spare: int = 0, good_for: timedelta = GOOD_FOR
+    connection: Connection,
+    wanted: int = 1,
+    *,
+    spare: int = 0,
+    for_check: bool = False,
+    good_for: timedelta = GOOD_FOR,
 ) -> Iterator[Slot]:
     """A slot for as long as the block runs. Raises NoSlotError."""
-    slot = take(connection, wanted, spare=spare, good_for=good_for)
+    slot = take(connection, wanted, spare=spare, for_check=for_check, good_for=good_for)
     try:
         yield slot
     finally:

@@ -135,19 +135,23 @@ def ask(
         batch = _Batch(connection, lease_token, slot, booking, by_person=by_person)
         made = 0
         try:
-            if connection.is_blocked:
-                # It may have been repaired: Zoho is asked again, not what is remembered of it.
-                open_tokens(connection).forget_refusal()
-            with open_client(connection, threads=slot.calls) as client:
+            try:
+                tokens = open_tokens(connection)
+                client = open_client(connection, threads=slot.calls)
+            except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+                # The connection itself cannot be used: that needs a person.
+                batch.record([Answer(job_ids[0], timezone.now(), None, unusable(error), 0.0)])
+                return batch.polled
+            with client:
+                if connection.is_blocked:
+                    # It may have been repaired: Zoho is asked again, not what is remembered of it.
+                    tokens.forget_refusal()
                 try:
                     batch.run(client, job_ids, seconds)
                 finally:
                     made = client.calls
                     if client.was_answered:
                         credits.note_remaining(connection, client.credits_remaining)
-        except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-            # The connection itself cannot be used: that needs a person, and no request was made.
-            batch.record([Answer(job_ids[0], timezone.now(), None, unusable(error), 0.0)])
         finally:
             try:
                 batch.release()

@@ -12,9 +12,10 @@ from jobs.services.observing.waiting import moment
 # As long as a connection without answers is not told of either.
 TOLD_FROM = timedelta(minutes=30)
 # A budget that is too small ends and begins a wait each hour: nobody wants two mails of each.
+# A wait for something else is told nevertheless.
 TOLD_AGAIN_AFTER = timedelta(hours=24)
-# How an alert's `about` begins that tells of a wait; what follows is when it began.
-ABOUT = "wait from "
+# How an alert's `about` begins that tells of a wait; what follows is for what, and when it began.
+ABOUT = "wait for "
 
 
 def tell(batch: Batch, connection: Connection) -> None:
@@ -32,14 +33,19 @@ def tell(batch: Batch, connection: Connection) -> None:
         batch.tell(
             Alert.Kind.UNREACHABLE,
             f"{state.text} {state.and_then} {moment(until, batch.at)}.",
-            about=f"{ABOUT}{batch.at.isoformat()}",
+            about=f"{about_reason(connection)}{batch.at.isoformat()}",
         )
 
 
 def _was_told_lately(batch: Batch, connection: Connection) -> bool:
     told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
     since = batch.at - TOLD_AGAIN_AFTER
-    return told.filter(about__startswith=ABOUT, created_at__gt=since).exists()
+    return told.filter(about__startswith=about_reason(connection), created_at__gt=since).exists()
+
+
+def about_reason(connection: Connection) -> str:
+    """How an alert's `about` begins that tells of a wait for what a connection waits for now."""
+    return f"{ABOUT}{connection.waiting_for} from "
 
 
 def is_about_wait(alert: Alert) -> bool:

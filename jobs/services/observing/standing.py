@@ -34,7 +34,8 @@ UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
 ANSWERS_FOR = timedelta(hours=1)
 # Longer than an unanswered connection is left alone by itself, once it may be asked again.
 UNASKED_AFTER = timedelta(minutes=30)
-# Waits whose end Zoho or the budget has set: an answer that was under way does not shorten them.
+# Waits whose end Zoho or the budget has set: neither an answer that was under way nor a person
+# shortens them.
 PROMISED = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS, Connection.Waiting.CREDITS)
 FIELDS = [
     "blocked_at",
@@ -70,9 +71,8 @@ class Concern:
 
 def needs_person(error: ZohoError) -> bool:
     """Whether every job of the connection is refused until somebody acts."""
-    if isinstance(error, ZohoSignInError):
-        return True
-    return isinstance(error, ZohoRejectedError) and error.scope == "connection"
+    is_refusal = isinstance(error, ZohoSignInError | ZohoRejectedError)
+    return is_refusal and error.scope == "connection"
 
 
 def answers_lately(connection: Connection, now: datetime) -> bool:
@@ -136,17 +136,16 @@ def pause_for(connection: Connection, error: ZohoThrottledError, now: datetime) 
 
 
 def hold_back(connection: Connection, until: datetime, waiting_for: Connection.Waiting) -> None:
-    """Ask nothing about a connection's jobs before `until`; a longer wait that is known stands.
+    """Ask nothing about a connection's jobs before `until`, as far as `_hold` lets that stand.
 
-    A long one is told.
+    A long wait is told.
     """
     with transaction.atomic():
         stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
-        if stored.resume_at is not None and stored.resume_at >= until:
-            return
-        stored.resume_at, stored.waiting_for = until, waiting_for
-        stored.save(update_fields=["resume_at", "waiting_for"])
         batch = Batch(stored, timezone.now())
+        if not _hold(batch, stored, until, waiting_for):
+            return
+        stored.save(update_fields=["resume_at", "waiting_for"])
         long_waits.tell(batch, stored)
         batch.write_alerts()
 
@@ -158,9 +157,21 @@ def hold_back_for_credits(connection: Connection, now: datetime) -> datetime:
     return until
 
 
-def _hold(connection: Connection, until: datetime, waiting_for: Connection.Waiting) -> None:
-    if connection.resume_at is None or connection.resume_at < until:
-        connection.resume_at, connection.waiting_for = until, waiting_for
+def _hold(
+    batch: Batch, connection: Connection, until: datetime, waiting_for: Connection.Waiting
+) -> bool:
+    """Have a connection wait until then, unless what it waits for already goes before that.
+
+    Of two waits the longer one; but what is promised before what is only reckoned here: a person
+    may end that one before its time. Whether the new one holds.
+    """
+    if connection.resume_at is not None and connection.resume_at > batch.at:
+        was_promised, is_promised = connection.waiting_for in PROMISED, waiting_for in PROMISED
+        is_longer = connection.resume_at < until
+        if not (is_longer if was_promised == is_promised else is_promised):
+            return False
+    connection.resume_at, connection.waiting_for = until, waiting_for
+    return True
 
 
 def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
@@ -227,7 +238,7 @@ def _was_told(connection: Connection, since: datetime) -> bool:
 
 def _block(batch: Batch, connection: Connection, error: ZohoError) -> None:
     connection.last_error = error_as_json(error)
-    _hold(connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
+    _hold(batch, connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
     if connection.blocked_at is not None:
         return
     connection.blocked_at = batch.at
@@ -253,7 +264,7 @@ def _slow_down(
     batch: Batch, connection: Connection, error: ZohoThrottledError, *, answered: bool
 ) -> None:
     seconds = schedule.seconds_of_pause(connection.failures, error.retry_after)
-    _hold(connection, batch.at + timedelta(seconds=seconds), _waits_for(error))
+    _hold(batch, connection, batch.at + timedelta(seconds=seconds), _waits_for(error))
     if not answered:
         _count_failure(batch, connection, error)
     long_waits.tell(batch, connection)
@@ -261,11 +272,11 @@ def _slow_down(
 
 def _note_outage(batch: Batch, connection: Connection, error: ZohoError) -> None:
     if connection.blocked_at is not None:
-        _hold(connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
+        _hold(batch, connection, batch.at + TRY_AGAIN, Connection.Waiting.REPAIR)
         return
     _count_failure(batch, connection, error)
     seconds = schedule.seconds_of_outage(connection.failures)
-    _hold(connection, batch.at + timedelta(seconds=seconds), Connection.Waiting.UNAVAILABLE)
+    _hold(batch, connection, batch.at + timedelta(seconds=seconds), Connection.Waiting.UNAVAILABLE)
 
 
 def _count_failure(batch: Batch, connection: Connection, error: ZohoError) -> None:

@@ -1,8 +1,9 @@
 """Asking Zoho about ids that nobody has registered: what it says is told and changes no job.
 
-Calls keep to the connection's slots and API credits as polls do, and leave room for these.
+Calls keep to the connection's slots and API credits as polls do, and leave half of each to these.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from jobs.models import CheckedId, Connection, UndecryptableError
 from jobs.services.connections.access import CustomHostsForbiddenError, open_client
 from jobs.services.limits import credits, slots
 from jobs.services.limits.booking import Booking
-from jobs.services.observing import failures, standing, waiting
-from jobs.services.observing.asking import HOPELESS_FAILURES, KEEP_SECONDS, TICK_SECONDS
+from jobs.services.observing import asking, failures, standing, waiting
 from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
 from jobs.zoho.payloads import JobDetails
+
+logger = logging.getLogger(__name__)
 
 Said = CheckedId.Answer
 
@@ -103,7 +105,7 @@ def ask(
     connection = Connection.objects.get(pk=connection.pk)
     check_askable(connection)
     wanted = min(MAX_THREADS, connection.max_concurrency, len(job_ids))
-    with slots.held(connection, wanted, spare=1) as slot:
+    with slots.held(connection, wanted, spare=1, for_check=True) as slot:
         booking = Booking(connection, len(job_ids), slot, for_check=True)
         made = 0
         try:
@@ -166,16 +168,17 @@ def _answers(
     stop: threading.Event | None,
 ) -> Iterator[Answer | None]:
     stop = stop or threading.Event()
-    limit = max(2 * slot.calls, HOPELESS_FAILURES)
+    limit = max(2 * slot.calls, asking.HOPELESS_FAILURES)
     failed_on_end = 0
     until: datetime | None = None
     refusal: ZohoError | None = None
-    kept_at = time.monotonic()
+    cannot: CannotAskError | None = None
+    looked_at = kept_at = time.monotonic()
     for answer in client.job_details_many(
         job_ids,
         threads=slot.calls,
         seconds=seconds,
-        tick=TICK_SECONDS,
+        tick=asking.TICK_SECONDS,
         stop=stop,
         most_failures=limit,
         may_ask=booking.take,
@@ -184,9 +187,18 @@ def _answers(
             booking.close()
         else:
             booking.top_up()
-        if time.monotonic() - kept_at >= KEEP_SECONDS:
-            slot.renew()
-            kept_at = time.monotonic()
+        now = time.monotonic()
+        if now - looked_at >= asking.LOOK_SECONDS and not stop.is_set():
+            # As polls do: others may have learnt that nothing more may be asked.
+            cannot = _why_not(connection)
+            if cannot is not None:
+                stop.set()
+            looked_at = now
+        if now - kept_at >= asking.KEEP_SECONDS:
+            if not slot.renew():
+                logger.warning("A check on %s stops asking: its calls are others'.", connection)
+                stop.set()
+            kept_at = now
         error = answer.error if answer is not None else None
         if isinstance(error, ZohoThrottledError):
             # At once, so that polls pause as well.
@@ -203,6 +215,16 @@ def _answers(
         yield answer
     if refusal is not None:
         raise CannotAskError(error_as_json(refusal), until)
+    if cannot is not None:
+        raise cannot
+
+
+def _why_not(connection: Connection) -> CannotAskError | None:
+    try:
+        check_askable(Connection.objects.get(pk=connection.pk))
+    except CannotAskError as error:
+        return error
+    return None
 
 
 def _needs_person(connection: Connection) -> dict[str, Any]:

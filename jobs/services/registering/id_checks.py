@@ -19,7 +19,7 @@ from django.utils import timezone
 from jobs.models import BulkWriteJob, CheckedId, Connection, IdCheck
 from jobs.services.bulk import update_rows
 from jobs.services.limits import credits
-from jobs.services.limits.slots import NoSlotError
+from jobs.services.limits.slots import ENOUGH_FOR_ALL, NoSlotError
 from jobs.services.registering import id_asking, tracking
 from jobs.services.registering.id_asking import CannotAskError
 from jobs.services.registering.job_ids import Entry, Paste, Verdict
@@ -34,6 +34,8 @@ WRITE_SECONDS = 1.0
 # Renewed with each write.
 LEASE = timedelta(seconds=30)
 SLOT_PATIENCE = timedelta(seconds=2)
+# After a bout that had the only call which polls could have: longer than a poll waits for its tick.
+POLLS_TURN = timedelta(seconds=4)
 KEPT_FOR = timedelta(hours=24)
 # More lines that are left out than anybody reads.
 MOST_LEFT_OUT = 1_000
@@ -182,9 +184,21 @@ def work_on(check: IdCheck) -> bool:
         logger.exception("Check %s went wrong.", check.pk)
         error = BROKEN
         next_at += LEASE
+    else:
+        if check.connection.max_concurrency < ENOUGH_FOR_ALL:
+            next_at = _leave_turn_to_polls(check.connection)
     if vain >= MOST_VAIN_BOUTS and not bout.has_progressed:
         is_stopped = is_stopped or error is not None
     return _release(check, next_at, error, is_stopped=is_stopped)
+
+
+def _leave_turn_to_polls(connection: Connection) -> datetime:
+    """Have all checks on a connection wait, as one would else follow the other; until when."""
+    until = timezone.now() + POLLS_TURN
+    IdCheck.objects.filter(
+        connection=connection, state=IdCheck.State.RUNNING, next_attempt_at__lt=until
+    ).update(next_attempt_at=until)
+    return until
 
 
 def _begin_bout(check: IdCheck) -> int:

@@ -49,6 +49,7 @@ from jobs.services.results import checks
 from jobs.services.results.analysis import ROW_COUNT_FIELDS, FileAnalysis, analyse
 from jobs.zoho.downloads import RESULT_KEPT_FOR
 from jobs.zoho.errors import (
+    RENEWABLE,
     ResultGoneError,
     ZohoError,
     ZohoRejectedError,
@@ -125,26 +126,33 @@ def fetch(result_id: int) -> None:
         return
     try:
         with slots.held(connection, good_for=_slot_good_for()) as slot:
-            if not credits.reserve(connection, 1, slot=slot).calls:
+            reserved = credits.reserve(connection, 1, slot=slot)
+            if not reserved.calls:
                 _put_off(result, hold_back_for_credits(connection, timezone.now()))
                 return
-            _attempt(result, slot)
+            _attempt(result, slot, reserved)
     except slots.NoSlotError:
         _put_off(result, timezone.now() + SLOT_RETRY)
 
 
-def _attempt(result: Result, slot: slots.Slot) -> None:
+def _attempt(result: Result, slot: slots.Slot, reserved: credits.Reserved) -> None:
     result.attempts += 1
     # Noted before anything can go wrong, so that even what ends this process is counted.
     result.save(update_fields=["attempts"])
     ended_at = result.job.ended_at or timezone.now()
     if timezone.now() - ended_at >= KEEP_TRYING and result.attempts > 1:
+        _settle(result, reserved, 0)
         _end(
             result, Result.State.FAILED, (result.error or _own_error(UNREAD)) | {"resolution": LATE}
         )
     else:
-        _fetch(result, slot)
+        _fetch(result, slot, reserved)
     _delete_leftovers(result)
+
+
+def _settle(result: Result, reserved: credits.Reserved, made: int) -> None:
+    """Count what was asked: a file may take several requests, or none where there is no token."""
+    credits.spend(result.job.connection, made - reserved.calls, hour=reserved.hour)
 
 
 def _slot_good_for() -> timedelta:
@@ -161,7 +169,7 @@ def _put_off(result: Result, until: datetime | None) -> None:
     Result.objects.filter(pk=result.pk, state=Result.State.PENDING).update(**fields)
 
 
-def _fetch(result: Result, slot: slots.Slot) -> None:
+def _fetch(result: Result, slot: slots.Slot, reserved: credits.Reserved) -> None:
     connection, asked_at = result.job.connection, timezone.now()
     try:
         if connection.is_blocked and not waiting.why_not(connection, asked_at):
@@ -169,25 +177,29 @@ def _fetch(result: Result, slot: slots.Slot) -> None:
             open_tokens(connection).forget_refusal()
         opened = open_client(connection)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
+        _settle(result, reserved, 0)
         _take_refusal(result, unusable(error), asked_at)
         return
     try:
         # On a full disk closing the file fails as well, so that too happens within the `try`.
         with opened as client, tempfile.TemporaryFile() as file:
             target = cast(BinaryIO, file)
-            client.download(
-                result.job.download_url,
-                target,
-                max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
-                seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
-            )
+            try:
+                client.download(
+                    result.job.download_url,
+                    target,
+                    max_bytes=settings.MAX_RESULT_MEGABYTES * 1024 * 1024,
+                    seconds=settings.ZOHO_DOWNLOAD_TIMEOUT_SECONDS,
+                )
+            finally:
+                _settle(result, reserved, client.calls)
             slot.release()
             _note_answer(connection, asked_at)
             _keep(result, target, _analyses(result, target))
     except ResultGoneError as error:
         _end(result, Result.State.EXPIRED, error_as_json(error))
     except (ZohoSignInError, ZohoRejectedError) as error:
-        if needs_person(error):
+        if needs_person(error) or isinstance(error, ZohoSignInError):
             _take_refusal(result, error, asked_at)
         else:
             _end(result, Result.State.REFUSED, error_as_json(error))
@@ -211,7 +223,8 @@ def _fetch(result: Result, slot: slots.Slot) -> None:
 def _take_refusal(result: Result, error: ZohoError, asked_at: datetime) -> None:
     """Take what Zoho refuses as it may every call: the connection needs a person, or this result.
 
-    It is the result's own where it was refused in the same way before and Zoho has answered about
+    A sign-in that fails before the file is asked for is the connection's. What is said of the file
+    is the result's own where it was refused in the same way before and Zoho has answered about
     jobs since, or answers and there is no other job by which to tell.
     """
     connection = Connection.objects.get(pk=result.job.connection_id)
@@ -219,18 +232,24 @@ def _take_refusal(result: Result, error: ZohoError, asked_at: datetime) -> None:
     was_refused = (known.get("code"), known.get("message")) == (error.code, error.message)
     refused_at = (result.next_attempt_at or asked_at) - REFUSED_RETRY
     answered_at = connection.last_answer_at
-    is_own = was_refused and answered_at is not None and answered_at > refused_at
+    is_of_file = not isinstance(error, ZohoSignInError) or error.scope == "job"
+    wait = REFUSED_RETRY
+    is_own = is_of_file and was_refused and answered_at is not None and answered_at > refused_at
     if not is_own:
-        if isinstance(error, ZohoSignInError) or not answers_lately(connection, asked_at):
+        if not (is_of_file and answers_lately(connection, asked_at)):
             note_download(connection, Concern(asked_at, refusal=error))
         elif BulkWriteJob.objects.filter(connection=connection).active().exists():
             note_download(connection, Concern(asked_at, suspect=result.job_id))
+        elif error.code in RENEWABLE:
+            # No poll renews the token meanwhile: it may be a dead one, and ends within the hour.
+            retry = timedelta(seconds=schedule.seconds_to_retry(result.attempts))
+            wait = max(wait, retry)
         else:
             is_own = was_refused
     if is_own:
         _end(result, Result.State.REFUSED, error_as_json(error))
     else:
-        _try_later(result, error_as_json(error), REFUSED_RETRY)
+        _try_later(result, error_as_json(error), wait)
 
 
 def _note_answer(connection: Connection, asked_at: datetime) -> None:

@@ -275,7 +275,8 @@ class TestSavingAConnection:
 
         org.refresh_from_db()
         assert getattr(org, field) == value
-        assert (org.blocked_at is None) == goes_on
+        assert org.is_blocked, "that it works, the first answer shows"
+        assert (org.last_error["code"] is None) == goes_on
 
     def test_what_workers_wrote_meanwhile_is_kept(self):
         org = make_connection()
@@ -314,7 +315,8 @@ class TestTestingAConnection:
         org.refresh_token = "a new one"
         connecting.save(org)
 
-        assert Connection.objects.pollable(timezone.now()).get().last_error is None
+        said = Connection.objects.pollable(timezone.now()).get().last_error
+        assert said["message"] == ("The connection was changed. Whether it works is not known yet.")
 
     @pytest.mark.parametrize(
         "fields",

@@ -92,11 +92,13 @@ def test_another_place_is_asked_at_once():
     assert_may_be_asked(now)
 
 
-def test_another_api_version_lifts_a_block_and_keeps_the_sign_in():
+def test_another_api_version_is_tried_at_once_and_keeps_the_sign_in():
     blocked = {"blocked_at": timezone.now(), "last_error": {"code": "INVALID_URL_PATTERN"}}
     now = after_change(waiting(Waiting.REPAIR) | blocked, api_version="v8")
 
-    assert (now.blocked_at, now.last_error) == (None, None)
+    assert now.blocked_at == blocked["blocked_at"], "the first answer shows whether it works"
+    assert now.last_error["resolution"] == "Test the connection."
+    assert not now.is_proven
     assert_may_be_asked(now)
     assert now.is_signed_in
     assert now.client_secret

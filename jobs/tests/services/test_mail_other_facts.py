@@ -122,7 +122,10 @@ def test_a_connection_that_waits_long_says_until_when_and_what_to_do(is_over):
     connection = make_connection(name="eu-sales", resume_at=until, waiting_for="credits")
 
     message = compose(
-        Kind.UNREACHABLE, connection=connection, text="Used up.", about="wait from 2026-11-25"
+        Kind.UNREACHABLE,
+        connection=connection,
+        text="Used up.",
+        about="wait for credits from 2026-11-25",
     )
 
     for shown in (message.body, Reader(html_of(message)).shown):

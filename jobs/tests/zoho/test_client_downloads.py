@@ -60,18 +60,63 @@ class TestDownload:
         with pytest.raises(errors.ZohoUnavailableError):
             self.get(client)
 
-    def test_a_rejected_token_is_renewed_once(self, zoho, client, tokens):
-        zoho.get(ACCL + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
+    def test_a_token_that_no_host_takes_is_renewed_once(self, zoho, client, tokens):
+        for base in (ACCL, API):
+            zoho.get(base + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
         zoho.get(ACCL + RELATIVE, body=ZIP)
         assert self.get(client) == ZIP
-        assert tokens.renewals == 1
+        assert (tokens.renewals, client.calls) == (1, 3)
+        assert zoho.calls[2].request.headers["Authorization"] == "Zoho-oauthtoken second"
 
-    def test_a_file_host_that_takes_no_token_concerns_the_job_alone(self, zoho, client, tokens):
+    @pytest.mark.parametrize("code", ["INVALID_TOKEN", "AUTHENTICATION_FAILURE"])
+    def test_a_file_host_that_takes_no_token_costs_none(self, zoho, client, tokens, code):
+        zoho.get(ACCL + RELATIVE, json=envelope(code), status=401)
+        zoho.get(API + RELATIVE, body=ZIP)
+        assert self.get(client) == ZIP
+        assert (tokens.renewals, client.calls) == (0, 2)
+
+    @pytest.mark.parametrize("api", [404, 503, "elsewhere"])
+    def test_only_the_api_s_own_host_tells_that_a_token_is_bad(self, zoho, client, tokens, api):
         zoho.get(ACCL + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
-        zoho.get(API + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
+        if api == "elsewhere":
+            zoho.get(API + RELATIVE, status=302, headers={"Location": ACCL + RELATIVE})
+        else:
+            zoho.get(API + RELATIVE, json={}, status=api)
+        with pytest.raises(errors.ZohoError):
+            self.get(client)
+        assert tokens.renewals == 0
+
+    def test_a_token_that_no_host_takes_though_it_is_new_concerns_the_job_alone(
+        self, zoho, client, tokens
+    ):
+        for base in (ACCL, API):
+            zoho.get(base + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
         with pytest.raises(errors.ZohoSignInError) as caught:
             self.get(client)
-        assert (caught.value.scope, tokens.renewals) == ("job", 1)
+        assert (caught.value.scope, tokens.renewals, client.calls) == ("job", 1, 4)
+        assert "ZohoFiles" in caught.value.resolution
+
+    def test_that_no_other_token_is_given_is_no_reason_to_pause(self, zoho, client, tokens):
+        for base in (ACCL, API):
+            zoho.get(base + RELATIVE, json=envelope("INVALID_TOKEN"), status=401)
+
+        def renew(rejected):
+            raise errors.TokensThrottledError("Ten are enough.", retry_after=500)
+
+        tokens.renew = renew
+        with pytest.raises(errors.ZohoUnavailableError, match="Ten are enough") as caught:
+            self.get(client)
+        assert caught.value.scope == "job"
+
+    @pytest.mark.parametrize("error", [errors.ZohoSignInError, errors.TokensThrottledError])
+    def test_without_a_token_no_host_is_asked(self, zoho, client, tokens, error):
+        def get():
+            raise error("No token.")
+
+        tokens.get = get
+        with pytest.raises(error) as caught:
+            self.get(client)
+        assert (caught.value.scope, client.calls) == ("connection", 0)
 
     def test_throttling_is_not_answered_with_a_second_call(self, zoho, client):
         zoho.get(ACCL + RELATIVE, json=envelope("TOO_MANY_REQUESTS"), status=429)
