@@ -24,7 +24,7 @@ GOOD_FOR = timedelta(seconds=45)
 SPARING = "-"
 # How, after that, the token of a check of ids begins.
 FOR_CHECK = "+"
-# With fewer calls at a time, one each for a check, for polls and for who is spared are too many.
+# With fewer calls at a time, a check, polls and those who are spared one cannot have one each.
 ENOUGH_FOR_ALL = 3
 
 

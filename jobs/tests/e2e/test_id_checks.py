@@ -1,6 +1,7 @@
 """Checks of ids by real workers against the sandbox: what counts is what Zoho was asked."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
@@ -8,7 +9,8 @@ from django.utils import timezone
 from jobs.models import BulkWriteJob, CallSlot, Connection, IdCheck
 from jobs.services.limits.credits import credits_of
 from jobs.services.registering import id_checks, job_ids
-from jobs.tests.factories import make_user
+from jobs.tests.factories import make_job, make_user
+from jobs.tests.plugins.stand_in_org import all_polled
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 FOR_ALL = {"label": "", "tags": [], "alert_recipients": "", "skip_threshold_percent": None}
@@ -47,11 +49,41 @@ def test_hundreds_of_ids_are_each_asked_about_once_within_the_limits(background,
     assert (tally["found"], tally["unknown"], tally["waiting"]) == (290, 10, 0)
     assert sandbox.requests.count("details") == 300
     assert sandbox.requests.max_in_flight_per_job == 1
-    # One of the six calls at a time is left to others.
-    assert sandbox.requests.max_in_flight <= 5
+    # Half of the six calls at a time are left to polls.
+    assert sandbox.requests.max_in_flight <= 3
     assert credits_of(org, timezone.now()).used == 300
     assert sandbox.accounts.issued == 1
     assert not BulkWriteJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    # With two, they take turns: a bout, a tick, and the 5 seconds between two polls of a job.
+    ("most", "latency", "longest_gap"),
+    [(6, 0.2, 12), (2, 0.08, 18)],
+)
+def test_running_jobs_go_on_being_polled_meanwhile(
+    background, sandbox, connect, most, latency, longest_gap
+):
+    org = connect(max_concurrency=most, daily_credits=None, alert_recipients="")
+    sandbox.set_options(latency=latency)
+    running = sandbox.add_jobs(10, kind="running", rows=10, life=3_600)
+    for job_id in running:
+        make_job(org, zoho_job_id=job_id)
+    background.start(3)
+    background.wait_until(all_polled)
+
+    began = time.time()
+    check = begin(org, sandbox.add_jobs(350, kind="running", rows=10, life=3_600))
+    background.wait_until(lambda: is_over(check), seconds=120)
+    ended = time.time()
+
+    assert (check.state, check.ids.tally()["found"]) == (IdCheck.State.DONE, 350)
+    assert ended - began > longest_gap
+    for job_id in running:
+        polled = [at for at in sandbox.requests.polls(job_id) if began < at < ended]
+        gaps = [later - at for at, later in pairwise([began, *polled, ended])]
+        assert max(gaps) < longest_gap, gaps
+    assert sandbox.requests.max_in_flight <= most
 
 
 def test_a_killed_worker_costs_a_second_of_answers_and_the_next_one_goes_on(
