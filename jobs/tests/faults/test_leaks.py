@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db import connection as database
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
@@ -148,7 +149,8 @@ def test_no_secret_is_found_anywhere_after_all_that_is_done_with_it(
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
     for logger in (None, "django", "celery", "celery.app.trace", "django.request", "axes"):
         caplog.set_level(logging.DEBUG, logger)
-    monkeypatch.setattr(database, "force_debug_cursor", True)
+    # Not of the proxy, from which the attribute would be deleted afterwards.
+    monkeypatch.setattr(connections["default"], "force_debug_cursor", True)
     sandbox.accounts.add_client(refresh_token=REFRESH_TOKEN, **CLIENT)
     visitor = Visitor(seen)
 
