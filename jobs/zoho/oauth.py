@@ -90,8 +90,9 @@ class AccessTokens:
         self._timeout = timeout
         self._proxies = proxies
         # Other credentials are another story: what is remembered of the old ones must not bind.
-        identity = "\0".join((region.accounts_url, client_id, client_secret, refresh_token))
-        self._key = f"{key}:{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        self._key = _key(key, region.accounts_url, client_id, client_secret, refresh_token)
+        # But Zoho's limit is that of the refresh token, whatever the client's secret.
+        self._limit_key = _key(key, region.accounts_url, client_id, refresh_token)
         self._mutex = threading.Lock()
         self._memo: Held | None = None
         self._memo_until = 0.0
@@ -134,9 +135,7 @@ class AccessTokens:
 
         Zoho's throttling is no such refusal: asking before its time is over makes it last longer.
         """
-        value = self._store.get(f"{self._key}:refusal")
-        if isinstance(value, dict) and value.get("kind") != "throttled":
-            self._store.delete(f"{self._key}:refusal")
+        self._store.delete(f"{self._key}:refusal")
 
     def adopt(self, answer: dict[str, Any]) -> None:
         """Keep the access token of an answer that came otherwise, as with a grant code."""
@@ -222,7 +221,7 @@ class AccessTokens:
 
     def _count(self) -> None:
         """Count a request for a token; raise rather than use up what Zoho allows."""
-        key, now = f"{self._key}:asked", time.time()
+        key, now = f"{self._limit_key}:asked", time.time()
         asked = (self._store.get(key) or {}).get("at", [])
         recent = [at for at in asked if 0 <= now - at < WINDOW]
         if len(recent) >= MOST_IN_WINDOW:
@@ -233,8 +232,9 @@ class AccessTokens:
         self._store.set(key, {"at": [*recent, now]}, WINDOW)
 
     def _remember(self, error: ZohoError) -> None:
+        key = f"{self._key}:refusal"
         if isinstance(error, ZohoThrottledError):
-            kind, seconds = "throttled", error.retry_after or WINDOW
+            kind, seconds, key = "throttled", error.retry_after or WINDOW, self._throttled_key
         elif isinstance(error, ZohoSignInError):
             kind, seconds = "sign_in", REMEMBERED["sign_in"]
         else:
@@ -247,10 +247,17 @@ class AccessTokens:
             "http_status": error.http_status,
             "resolution": error.resolution,
         }
-        self._store.set(f"{self._key}:refusal", value, seconds)
+        self._store.set(key, value, seconds)
+
+    @property
+    def _throttled_key(self) -> str:
+        return f"{self._limit_key}:throttled"
 
     def _raise_if_refused(self) -> None:
-        value = self._store.get(f"{self._key}:refusal")
+        for key in (self._throttled_key, f"{self._key}:refusal"):
+            self._raise_remembered(self._store.get(key))
+
+    def _raise_remembered(self, value: Any) -> None:
         if not isinstance(value, dict):
             return
         left = float(value.get("until", 0)) - time.time()
@@ -280,6 +287,10 @@ class AccessTokens:
             proxies=self._proxies,
         )
         return _held_from(answer)
+
+
+def _key(name: str, *parts: str) -> str:
+    return f"{name}:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
 def _held_from(answer: dict[str, Any]) -> Held:

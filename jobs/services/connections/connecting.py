@@ -224,7 +224,7 @@ def test(connection: Connection) -> TestResult:
     if connection.blocked_at is not None:
         leases.make_due_from_now(connection)
     _note(connection, Concern(asked_at=asked.at, answered_at=asked.at))
-    what = "No job is registered yet."
+    what = "Asked about an id that no job has, as there is none to ask about yet."
     if asked.job_id != NO_JOB:
         what = f"Asked about job {asked.job_id}."
     if connection.paused:

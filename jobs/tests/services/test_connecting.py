@@ -9,7 +9,8 @@ from django.utils import timezone
 from jobs.models import Connection, CreditUse
 from jobs.services.connections import connecting, signing_in
 from jobs.services.health import monitoring
-from jobs.tests.factories import make_connection, make_job
+from jobs.services.observing import polling
+from jobs.tests.factories import STAND_IN, body, make_connection, make_job
 from jobs.tests.stand_in import error_body
 from jobs.zoho.errors import ZohoError
 
@@ -72,9 +73,8 @@ def test_another_sign_in_does_not_end_a_pause_of_the_org():
 
 def test_a_limit_of_access_tokens_is_that_of_the_refresh_token():
     assert_may_be_asked(after_change(waiting(Waiting.TOKENS), refresh_token="another"))
-    now = after_change(waiting(Waiting.TOKENS), api_version="v8")
-
-    assert now.waiting_for == Waiting.TOKENS
+    for other in ({"api_version": "v8"}, {"client_secret": "another"}):
+        assert after_change(waiting(Waiting.TOKENS), **other).waiting_for == Waiting.TOKENS
 
 
 def test_jobs_are_not_late_for_the_time_of_a_wait_that_was_lifted():
@@ -102,6 +102,46 @@ def test_another_api_version_is_tried_at_once_and_keeps_the_sign_in():
     assert_may_be_asked(now)
     assert now.is_signed_in
     assert now.client_secret
+
+
+def test_one_that_works_and_is_asked_otherwise_has_to_prove_it_again():
+    well = {"last_answer_at": timezone.now()}
+    assert make_connection(**well).is_proven
+
+    assert not after_change(well, api_version="v8").is_proven
+    assert after_change(well, stuck_after_minutes=90).is_proven
+
+
+def test_a_blocked_one_that_is_changed_is_tried_with_one_job_and_told_once(zoho):
+    org = make_connection(name="production", last_answer_at=timezone.now())
+    jobs = [make_job(org) for _ in range(5)]
+    zoho.gives_tokens()
+    for job in jobs:
+        zoho.says(job, error_body("API_NOT_SUPPORTED"), 400)
+    for _ in range(2):
+        polling.poll_now(jobs)
+    assert Connection.objects.get().is_blocked
+    before = len(zoho.asked(f"{STAND_IN}/crm/"))
+
+    org = Connection.objects.get()
+    org.stuck_after_minutes, org.api_version = 90, "v6"
+    for job in jobs:
+        zoho.mock.get(f"{STAND_IN}/crm/bulk/v6/write/{job.zoho_job_id}", status=403)
+    connecting.save(org)
+    for claim in polling.claim_due():
+        polling.poll_claim(claim.connection_id, claim.lease_token)
+
+    assert len(zoho.asked(f"{STAND_IN}/crm/")) == before + 1
+    assert [alert.kind for alert in org.alerts.filter(job=None)] == ["connection_blocked"]
+
+    org.refresh_from_db()
+    org.api_version = "v7"
+    connecting.save(org)
+    for job in jobs:
+        zoho.says(job, body(job))
+    polling.poll_now(jobs)
+    kinds = org.alerts.filter(job=None).order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == ["connection_blocked", "recovered"]
 
 
 # --- Another refresh token

@@ -217,6 +217,17 @@ class TestCredits:
         assert at == timezone.now() + timedelta(minutes=15)
         assert credits.credits_of(org, at).left == 1
 
+    def test_that_are_gone_both_here_and_at_zoho_are_waited_for_until_there_are_some_here(self):
+        seen_at = timezone.now() - timedelta(minutes=20)
+        org = make_proven(
+            daily_credits=100, edition="free", credits_remaining=0, credits_seen_at=seen_at
+        )
+        use(org, (1, 100))
+        stands = credits.credits_of(org, timezone.now())
+        assert (stands.left, stands.is_org_short) == (0, True)
+
+        assert credits.free_again_at(org, stands, timezone.now()) > timezone.now()
+
     def test_of_which_zoho_said_nothing_for_an_hour_are_our_own_count(self):
         org = make_proven(edition="free", credits_remaining=0, credits_seen_at=timezone.now())
 

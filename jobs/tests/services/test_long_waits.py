@@ -74,6 +74,17 @@ class TestALongWait:
 
         assert kinds(org) == ["unreachable", "recovered"]
 
+    def test_for_something_else_is_told_on_the_same_day(self):
+        org = make_proven(daily_credits=100)
+        [job] = jobs_of(org, 1)
+        standing.hold_back(org, timezone.now() + timedelta(minutes=50), Waiting.CREDITS)
+        with pass_time(hours=1):
+            observe(job, running(job))
+            slow = ZohoThrottledError("Slow down.", retry_after=36_000)
+            standing.pause_for(org, slow, timezone.now())
+
+            assert kinds(org) == ["unreachable", "recovered", "unreachable"]
+
     def test_does_not_keep_an_outage_after_it_from_being_told(self):
         org = make_proven(daily_credits=100)
         jobs = jobs_of(org, 2)

@@ -88,6 +88,22 @@ class TestToldByAlert:
         self.tell(working, Alert.Kind.UNREACHABLE, state="sent")
         assert self.is_told()
 
+    def test_a_wait_that_comes_each_hour_is_told_by_the_alert_of_that_day(self, working):
+        later = timezone.now() + MINUTE
+        self.tell(working, Alert.Kind.UNREACHABLE, minutes=90, state="sent")
+        Alert.objects.update(about="wait for credits from this morning")
+        self.tell(working, Alert.Kind.RECOVERED, minutes=45, state="sent")
+        answered_at = timezone.now() - 40 * MINUTE
+        change(working, waiting_for="credits", resume_at=later, last_answer_at=answered_at)
+        assert self.is_told()
+
+        change(working, waiting_for="throttled")
+        assert not self.is_told()
+
+        change(working, waiting_for="credits")
+        Alert.objects.update(created_at=timezone.now() - timedelta(hours=25))
+        assert not self.is_told()
+
 
 class TestNobodyIsTold:
     def test_it_hinders_where_nobody_is_named_at_all(self, working, settings):

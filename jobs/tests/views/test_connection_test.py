@@ -68,7 +68,28 @@ def test_without_a_job_one_that_cannot_be_proves_as_much(admin, zoho):
     level, said = verdict_of(admin, make_connection())
 
     assert level == constants.SUCCESS
-    assert "No job is registered yet." in said
+    assert "Asked about an id that no job has" in said
+
+
+def test_it_asks_about_no_job_that_zoho_refuses_by_itself(admin, zoho):
+    zoho.gives_tokens()
+    connection = make_connection(last_answer_at=timezone.now())
+    answered = make_job(connection, last_changed_at=timezone.now())
+    make_job(connection)
+    refused = make_job(
+        connection,
+        last_changed_at=timezone.now(),
+        poll_state="blocked",
+        poll_error={"code": "NO_PERMISSION"},
+    )
+    zoho.says(answered, body(answered))
+    zoho.says(refused, error_body("NO_PERMISSION"), status=403)
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.SUCCESS
+    assert f"Asked about job {answered.zoho_job_id}." in said
+    assert state(connection) == WELL
 
 
 def test_a_job_that_zoho_has_purged_proves_as_much(admin, zoho):

@@ -233,6 +233,16 @@ def test_throttling_is_no_sign_in_error_and_is_remembered(zoho, store, body, sta
     assert len(zoho.calls) == 1
 
 
+def test_throttling_is_that_of_the_refresh_token_whatever_the_secret(zoho, store):
+    zoho.post(TOKEN_URL, json=THROTTLED, status=400)
+    grants(zoho)
+    for secret in ("canary-secret", "another"):
+        with pytest.raises(TokensThrottledError):
+            tokens(store, client_secret=secret).get()
+    assert len(zoho.calls) == 1
+    assert tokens(store, refresh_token="new").get() == "1000.token-1"
+
+
 def test_after_the_throttling_tokens_are_given_again(zoho, store):
     zoho.post(TOKEN_URL, json=THROTTLED, status=400)
     grants(zoho)
@@ -265,6 +275,9 @@ def test_no_more_tokens_are_asked_for_than_zoho_allows(zoho, store):
             token = tokens(store).renew(token)
     assert len(zoho.calls) == MOST_IN_WINDOW < 10
     assert 0 < caught.value.retry_after <= 600
+    with pytest.raises(TokensThrottledError):
+        tokens(store, client_secret="another").get()
+    assert len(zoho.calls) == MOST_IN_WINDOW
 
 
 @pytest.mark.parametrize(
