@@ -2,7 +2,7 @@
 
 from jobs.models import BulkWriteJob, CountsMixin, Outcome
 from jobs.services.outcomes import Counts
-from jobs.zoho.codes import CODES
+from jobs.zoho.codes import CODES, STILL_REJECTED
 
 
 def counts_of(counted: CountsMixin) -> Counts:
@@ -144,11 +144,11 @@ def _unknown(job: BulkWriteJob) -> str:
 def error_in_words(code: str | None, message: str | None) -> str:
     """What an error means, in a sentence; then its code and the words it came with, if others.
 
-    Zoho's own words are often no more than "Unauthorized".
+    Zoho's own words are often no more than "Unauthorized"; those of this dashboard stand alone.
     """
     said = (message or "").strip()
     known = CODES.get((code or "").upper())
-    if known is None or said == known.help.meaning:
+    if known is None or said in (known.help.meaning, STILL_REJECTED.meaning):
         return f"{_sentence(said)} ({code})" if said and code else _sentence(said)
     return f"{known.help.meaning} ({code}: “{said}”)" if said else f"{known.help.meaning} ({code})"
 

@@ -21,6 +21,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from jobs.zoho import wire
+from jobs.zoho.codes import STILL_REJECTED
 from jobs.zoho.downloads import Downloader
 from jobs.zoho.errors import (
     RENEWABLE,
@@ -393,9 +394,9 @@ def still_rejected(error: ZohoSignInError) -> ZohoSignInError:
     if error.code not in RENEWABLE:
         return error
     return ZohoSignInError(
-        "Zoho rejects the access token although it was renewed just now.",
+        STILL_REJECTED.meaning,
         code=error.code,
         http_status=error.http_status,
-        resolution=describe("INVALID_TOKEN").resolution,
+        resolution=STILL_REJECTED.resolution,
         excerpt=error.excerpt,
     )

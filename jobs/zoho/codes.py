@@ -28,12 +28,19 @@ class KnownCode(NamedTuple):
 
 ASK_ADMINISTRATOR = (
     "Ask your Zoho CRM administrator to let the user who connected this dashboard read bulk write "
-    "jobs, or connect with a user who may."
+    "jobs, then press “Test” on the connection's page. Or sign in there as a user who may."
 )
 CHECK_JOB_IN_ZOHO = "Correct the import where it is created and start a new bulk write job."
 CHECK_ADDRESSES = (
-    "Check the data centre, the environment and the API version of this connection. "
-    "With a custom API address, check its spelling."
+    "Check the data centre, the environment and the API version of this connection: “Edit” on "
+    "its page. With a custom API address, check its spelling."
+)
+# Of a token that Zoho rejects although it was renewed just now, whatever its code says of others.
+STILL_REJECTED = ErrorHelp(
+    "Zoho rejects an access token that it has only just given: nearly always the connection names "
+    "the wrong data centre or environment.",
+    "Correct the data centre or the environment: “Edit” on the connection's page. If both are "
+    "right, sign in to Zoho again.",
 )
 
 
@@ -135,7 +142,8 @@ CODES: dict[str, KnownCode] = {
         "rejected",
         "connection",
         "This version of Zoho's API does not offer bulk write job details.",
-        "Choose an API version that Zoho supports, for example v7.",
+        "Choose an API version that Zoho supports, for example v7: “Edit” on the connection's "
+        "page.",
     ),
     # Temporary
     "TOO_MANY_REQUESTS": _known(
@@ -143,7 +151,8 @@ CODES: dict[str, KnownCode] = {
         "connection",
         "Zoho's limit of simultaneous calls or of API credits within 24 hours is reached.",
         "Nothing to do at once: the dashboard waits and asks more slowly. If it happens often, "
-        "see which other integrations spend the organisation's API credits.",
+        "allow the connection fewer calls at a time, and see which other integrations spend the "
+        "organisation's API credits.",
     ),
     "ACCESS DENIED": _known(
         "throttled",

@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.services.wording import error_in_words
+from jobs.zoho.codes import STILL_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,12 @@ from jobs.services.wording import error_in_words
             "invalid_client_secret",
             "The client secret does not belong to the client ID.",
             "The client secret does not belong to the client ID. (invalid_client_secret)",
+        ),
+        (
+            "INVALID_TOKEN",
+            STILL_REJECTED.meaning,
+            "Zoho rejects an access token that it has only just given: nearly always the "
+            "connection names the wrong data centre or environment. (INVALID_TOKEN)",
         ),
         ("NEW_CODE", "Something else", "Something else. (NEW_CODE)"),
         (

@@ -45,8 +45,9 @@ class TestJobDetails:
 
     def test_a_token_rejected_twice_needs_a_person(self, zoho, client, tokens):
         zoho.get(DETAILS_URL, json=envelope("INVALID_TOKEN"), status=401)
-        with pytest.raises(errors.ZohoSignInError, match="renewed just now"):
+        with pytest.raises(errors.ZohoSignInError, match="only just given") as caught:
             client.job_details(JOB_ID)
+        assert "Correct the data centre or the environment" in caught.value.resolution
         assert (len(zoho.calls), tokens.renewals) == (2, 1)
 
     @pytest.mark.parametrize("status", [401, 403])

@@ -227,5 +227,5 @@ def test_deep_nesting_in_an_error_is_survived():
 def test_the_api_version_that_zoho_supports_is_told(details, told):
     error = judged(400, "API_NOT_SUPPORTED", details=details)
 
-    assert error.resolution.startswith("Choose an API version that Zoho supports, for example v7.")
-    assert error.resolution.endswith(told or "v7.")
+    assert error.resolution.startswith("Choose an API version that Zoho supports, for example v7:")
+    assert error.resolution.endswith(told or "page.")
