@@ -68,6 +68,7 @@ CONNECTION_ICONS = {
     Key.SILENT: "eye-off",
     Key.SLOWED: "hourglass",
     Key.UNPOLLED: "clock",
+    Key.IDLE: "clock",
     Key.WORKING: "check",
 }
 MESSAGE_TONES = {

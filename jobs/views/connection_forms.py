@@ -309,7 +309,7 @@ def _sentences(result: TestResult) -> str:
     wait = ""
     if result.until is not None:
         local = timezone.localtime(result.until)
-        wait = f"It ends at {local:%H:%M} ({local:%Z}) on {local.day} {local:%b}."
+        wait = f"Zoho can be asked again at {local:%H:%M} ({local:%Z}) on {local.day} {local:%b}."
     return " ".join(filter(None, (result.message, wait, result.resolution)))
 
 

@@ -97,6 +97,14 @@ def prepare(connection: Connection) -> Connection | None:
                 f"{most} calls at a time."
             }
         )
+    allowance = credits.allowance_of(connection)
+    if most is not None and connection.daily_credits and connection.daily_credits > allowance:
+        raise ValidationError(
+            {
+                "daily_credits": f"Zoho gives the org {allowance:,} API credits in 24 hours, by "
+                "its edition and paid users."
+            }
+        )
     return stored
 
 
@@ -330,9 +338,25 @@ def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestR
         # Polls are to pause as well.
         standing.pause_for(connection, error, timezone.now())
         return throttled(error)
-    is_temporary = not isinstance(error, ZohoRejectedError)
     said = wording.error_in_words(error.code, error.message)
+    is_temporary = not isinstance(error, ZohoRejectedError)
+    if is_temporary:
+        _note_outage(connection, error, asked_at)
     return TestResult(False, said, error.resolution, is_temporary=is_temporary)
+
+
+def _note_outage(connection: Connection, error: ZohoError, asked_at: datetime) -> None:
+    """Have the connection stand as if a poll had found no answer, and a poll find out if it lasts.
+
+    That poll tells who is to be told: whoever tests sees it.
+    """
+    with transaction.atomic():
+        batch = Batch(connection, timezone.now())
+        standing.note(batch, Concern(asked_at=asked_at, outage=error), answered=False)
+    watched = BulkWriteJob.objects.filter(connection=connection).active()
+    soonest = watched.filter(next_poll_at__gt=asked_at).order_by("next_poll_at", "pk").first()
+    if soonest is not None:
+        watched.filter(pk=soonest.pk).update(next_poll_at=timezone.now())
 
 
 @transaction.atomic

@@ -1,13 +1,16 @@
 """How a connection is doing, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from jobs.models import Connection
 from jobs.services import wording
-from jobs.services.limits.credits import Credits
+from jobs.services.limits.credits import Credits, free_again_at
 from jobs.services.limits.forecast import Shortage, shortage_of
+from jobs.zoho.codes import CODES
 
 # An outage is short so often that it is no alarm before.
 UNANSWERED_IS_BAD_AFTER = timedelta(minutes=5)
@@ -27,7 +30,29 @@ class Key(StrEnum):
     SILENT = "silent"
     SLOWED = "slowed"
     UNPOLLED = "unpolled"
+    IDLE = "idle"
     WORKING = "working"
+
+
+class Repair(StrEnum):
+    """Where a person goes first, once what is wrong is known."""
+
+    SIGN_IN = "sign-in"
+    EDIT = "edit"
+    TEST = "test"
+
+
+# Of a refusal with another code, a new sign-in is what helps.
+REPAIRS = {
+    "INVALID_TOKEN": Repair.EDIT,
+    "AUTHENTICATION_FAILURE": Repair.EDIT,
+    "INVALID_URL_PATTERN": Repair.EDIT,
+    "INVALID_REQUEST_METHOD": Repair.EDIT,
+    "METHOD_NOT_ALLOWED": Repair.EDIT,
+    "API_NOT_SUPPORTED": Repair.EDIT,
+    "NO_PERMISSION": Repair.TEST,
+    "AUTHORIZATION_FAILED": Repair.TEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +60,7 @@ class ConnectionState:
     """`tone` is good, warn, bad or neutral.
 
     `text` is a sentence; `until` is the moment that `and_then`, the begun sentence after it, ends
-    with; `since` is when it began.
+    with; `since` is when it began; `repair` is None where no page of the connection's helps.
     """
 
     key: Key
@@ -46,6 +71,7 @@ class ConnectionState:
     and_then: str = ""
     until: datetime | None = None
     since: datetime | None = None
+    repair: Repair | None = None
 
 
 def state_of(
@@ -53,7 +79,7 @@ def state_of(
 ) -> ConnectionState:
     """The state of a connection, what needs a person most first.
 
-    Without its credits, that they run low is not told.
+    Without its credits, neither is told that they run low nor that no job is being watched.
     """
     until = connection.resume_at
     is_waiting = until is not None and until > now
@@ -66,6 +92,7 @@ def state_of(
             "warn",
             "Nobody has signed in to Zoho for it yet, so nothing is asked about its jobs.",
             "Sign in to Zoho.",
+            repair=Repair.SIGN_IN,
         )
     if connection.paused:
         return ConnectionState(
@@ -90,8 +117,19 @@ def state_of(
             "Zoho was asked, but gave no job's details lately.",
             "Test the connection; the poll logs of its jobs say what Zoho answers.",
         )
+    if credits is not None and not credits.left:
+        return _out_of_credits(credits, free_again_at(connection, credits, now))
     if credits is not None and credits.stretch >= STRETCH_SHOWN_FROM:
         return _slowed(connection, credits)
+    if credits is not None and not credits.demand:
+        return ConnectionState(
+            Key.IDLE,
+            "Idle",
+            "neutral",
+            "No job is being watched, so Zoho is not asked.",
+            and_then="It answered last",
+            until=connection.last_answer_at,
+        )
     return ConnectionState(Key.WORKING, "Working", "good", "Zoho answers about its jobs.")
 
 
@@ -107,11 +145,19 @@ def _blocked(connection: Connection, next_try: datetime | None) -> ConnectionSta
         and_then="It is tried again by itself" if next_try else "",
         until=next_try,
         since=connection.blocked_at,
+        repair=_repair_of(error),
     )
 
 
+def _repair_of(error: Mapping[str, Any]) -> Repair:
+    if error and not error.get("code") and error.get("http_status") is None:
+        # Not refused by Zoho: a person has changed something, and what Zoho says is not known yet.
+        return Repair.TEST
+    return REPAIRS.get(str(error.get("code")).upper(), Repair.SIGN_IN)
+
+
 def _waiting(connection: Connection, credits: Credits | None, now: datetime) -> ConnectionState:
-    word, tone, what_to_do = "Waiting", "warn", ""
+    what_to_do = ""
     and_then = "Its jobs are asked about again"
     match connection.waiting_for:
         case Waiting.TOKENS:
@@ -120,14 +166,8 @@ def _waiting(connection: Connection, credits: Credits | None, now: datetime) -> 
                 "Nobody needs to sign in again. If this comes back, see whether another program "
                 "uses the same refresh token: it allows 10 access tokens in 10 minutes."
             )
-        case Waiting.CREDITS if credits is not None and credits.is_org_short:
-            word = "Out of credits"
-            text = "The org has hardly any API credits left; the rest is for its other programs."
-            what_to_do = "See which other program uses up the org's API credits."
         case Waiting.CREDITS:
-            word = "Out of credits"
-            text = "The API credits that polling may use within 24 hours are used up."
-            what_to_do = "Give polling more credits a day, or a longer interval."
+            return _out_of_credits(credits, connection.resume_at)
         case Waiting.UNAVAILABLE:
             return _unanswered(connection, now, until=connection.resume_at)
         case Waiting.REPAIR:
@@ -136,12 +176,33 @@ def _waiting(connection: Connection, credits: Credits | None, now: datetime) -> 
             what_to_do = "Test the connection."
         case _:
             text = "Zoho asked to slow down."
-            what_to_do = (
-                "Nothing, unless this comes back often: then allow the connection fewer calls at "
-                "a time."
-            )
+            what_to_do = CODES["TOO_MANY_REQUESTS"].help.resolution
     return ConnectionState(
-        Key.WAITING, word, tone, text, what_to_do, and_then=and_then, until=connection.resume_at
+        Key.WAITING,
+        "Waiting",
+        "warn",
+        text,
+        what_to_do,
+        and_then=and_then,
+        until=connection.resume_at,
+    )
+
+
+def _out_of_credits(credits: Credits | None, until: datetime | None) -> ConnectionState:
+    if credits is not None and credits.is_org_short:
+        text = "The org has hardly any API credits left; the rest is for its other programs."
+        what_to_do = "See which other program uses up the org's API credits."
+    else:
+        text = "The API credits that polling may use within 24 hours are used up."
+        what_to_do = "Give polling more credits a day, or a longer interval."
+    return ConnectionState(
+        Key.WAITING,
+        "Out of credits",
+        "warn",
+        text,
+        what_to_do,
+        and_then="Its jobs are asked about again",
+        until=until,
     )
 
 

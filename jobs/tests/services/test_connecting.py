@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from jobs.models import Connection, CreditUse
@@ -142,6 +143,26 @@ def test_a_blocked_one_that_is_changed_is_tried_with_one_job_and_told_once(zoho)
     polling.poll_now(jobs)
     kinds = org.alerts.filter(job=None).order_by("pk").values_list("kind", flat=True)
     assert list(kinds) == ["connection_blocked", "recovered"]
+
+
+# --- The budget
+
+
+def test_a_budget_above_what_zoho_gives_is_refused():
+    connection = make_connection(data_center="us", edition="standard", paid_users=40)
+    connection.daily_credits = 60_000
+    connecting.save(connection)
+    connection.daily_credits = 60_001
+
+    with pytest.raises(ValidationError) as caught:
+        connecting.save(connection)
+
+    assert list(caught.value.message_dict) == ["daily_credits"]
+    assert "60,000 API credits" in str(caught.value)
+
+
+def test_a_stand_in_may_give_any_budget():
+    assert after_change({}, daily_credits=100_000_000).daily_credits == 100_000_000
 
 
 # --- Another refresh token

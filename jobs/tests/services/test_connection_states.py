@@ -6,9 +6,10 @@ from itertools import product
 import pytest
 from django.utils import timezone
 
-from jobs.models import Connection
-from jobs.services.connections.connection_states import Key, state_of
-from jobs.services.limits.credits import Credits
+from jobs.models import Connection, CreditUse
+from jobs.services.connections.connection_states import Key, Repair, state_of
+from jobs.services.limits.credits import Credits, credits_of
+from jobs.tests.factories import make_connection
 
 NOW = timezone.now()
 MINUTE = timedelta(minutes=1)
@@ -100,6 +101,46 @@ def test_one_that_is_slowed_down_says_what_for(credits, text):
 
     assert (told.key, told.tone) == (Key.SLOWED, "warn")
     assert text in told.text
+
+
+def test_one_without_a_credit_left_is_out_of_them_until_some_are_free_again(db):
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    connection = make_connection(**HEALTHY, daily_credits=50)
+    CreditUse.objects.create(connection=connection, hour=hour, calls=94)
+
+    told = state_of(connection, NOW, credits_of(connection, NOW))
+
+    assert (told.word, told.tone) == ("Out of credits", "warn")
+    assert told.what_to_do == "Give polling more credits a day, or a longer interval."
+    assert told.until == hour + timedelta(hours=25)
+
+
+def test_one_whose_jobs_have_all_ended_says_when_it_answered_and_is_not_green():
+    told = state(Credits(0, 5_000, 0, 50_000, None), last_answer_at=NOW - MINUTE)
+
+    assert (told.key, told.tone) == (Key.IDLE, "neutral")
+    assert (told.and_then, told.until) == ("It answered last", NOW - MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "repair"),
+    [
+        ("API_NOT_SUPPORTED", 400, Repair.EDIT),
+        ("INVALID_URL_PATTERN", 404, Repair.EDIT),
+        ("INVALID_REQUEST_METHOD", 400, Repair.EDIT),
+        ("INVALID_TOKEN", 401, Repair.EDIT),
+        ("NO_PERMISSION", 403, Repair.TEST),
+        ("invalid_code", 200, Repair.SIGN_IN),
+        ("SOMETHING_NEW", 401, Repair.SIGN_IN),
+        (None, 401, Repair.SIGN_IN),
+        (None, None, Repair.TEST),
+    ],
+)
+def test_what_needs_a_person_says_where_to_go(code, status, repair):
+    error = {"code": code, "http_status": status, "message": "No."}
+
+    assert state(blocked_at=NOW, last_error=error).repair == repair
+    assert state(last_error=error).repair is None
 
 
 def test_a_stretch_that_nobody_would_notice_is_no_news():

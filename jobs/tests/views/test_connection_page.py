@@ -52,6 +52,7 @@ def test_the_list_refreshes_itself(viewer):
 
 def test_the_page_says_first_how_the_connection_is_doing(viewer):
     connection = working(name="production")
+    make_job(connection)
 
     page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
@@ -72,6 +73,28 @@ def test_what_needs_a_person_says_what_to_do_and_leads_there(admin):
     assert "What to do:</strong> Sign in again." in page
     assert "It is tried again by itself" in page
     assert f'btn-primary" id="action-sign-in" href="/connections/{connection.pk}/sign-in/"' in page
+
+
+@pytest.mark.parametrize(
+    ("code", "button"), [("API_NOT_SUPPORTED", "edit"), ("NO_PERMISSION", "test")]
+)
+def test_the_button_that_stands_out_is_the_one_that_helps(admin, code, button):
+    error = {"code": code, "http_status": 400, "message": "No."}
+    connection = make_connection(blocked_at=timezone.now(), last_error=error)
+
+    page = plain_text(admin.get(f"/connections/{connection.pk}/"))
+
+    assert re.findall(r'class="btn btn-primary" id="([^"]+)"', page) == [f"action-{button}"]
+
+
+def test_what_can_be_opened_keeps_the_focus_over_a_refresh(viewer):
+    connection = working()
+    used(connection, 5)
+
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/", headers=HTMX))
+
+    assert "<summary id=" in page
+    assert "<summary>" not in page
 
 
 def test_one_without_a_sign_in_offers_that_and_no_test(admin):
@@ -171,6 +194,18 @@ def test_a_connection_that_is_slowed_down_says_so_in_words(viewer):
             {"waiting_for": "credits", "resume_at": timedelta(hours=1)},
             "none come until the wait is over",
         ),
+        (
+            {"blocked_at": timedelta(), "waiting_for": "repair", "resume_at": timedelta(hours=1)},
+            "none come until it is repaired: one is tried",
+        ),
+        (
+            {
+                "unanswered_since": timedelta(),
+                "waiting_for": "unavailable",
+                "resume_at": timedelta(hours=1),
+            },
+            "none come until the next try,",
+        ),
     ],
 )
 def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
@@ -185,7 +220,8 @@ def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
 
     page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
 
-    assert f"<dd>{words}</dd>" in page
+    assert f"<dd>{words}" in page
+    assert "come as planned" not in page
     assert "less often than planned" not in page
     assert ("The latest problem" in page) == ("waiting_for" not in fields)
 

@@ -8,7 +8,9 @@ from django.contrib.messages import constants, get_messages
 from django.utils import timezone
 
 from jobs.models import Alert, CallSlot, Connection, CreditUse
+from jobs.services.connections.connection_states import Key, state_of
 from jobs.services.limits import slots
+from jobs.services.observing import polling
 from jobs.tests.factories import STAND_IN, body, make_connection, make_job
 from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
 
@@ -141,7 +143,7 @@ def test_while_zoho_wants_no_calls_nothing_is_asked_and_until_when_is_said(admin
 
     assert level == constants.WARNING
     assert words in said
-    assert f"It ends at {timezone.localtime(until):%H:%M}" in said
+    assert f"Zoho can be asked again at {timezone.localtime(until):%H:%M}" in said
     assert zoho.asked() == []
     assert (connection.resume_at, connection.waiting_for) == (until, why)
 
@@ -167,7 +169,7 @@ def test_without_a_credit_left_nothing_is_asked_and_that_is_said(admin, zoho):
 
     assert level == constants.WARNING
     assert "credits that Bulkwatch may use within 24 hours are used up" in said
-    assert "It ends at" in said
+    assert "Zoho can be asked again at" in said
     assert len(zoho.asked()) == asked
     assert CreditUse.objects.get().calls == 1
 
@@ -223,14 +225,18 @@ def test_a_refused_sign_in_blocks_and_says_why(admin, zoho, answer, meaning, wha
 @pytest.mark.parametrize(
     ("code", "status", "said_of_it"),
     [
-        ("INVALID_TOKEN", 401, "Check that this connection names the data centre"),
-        ("AUTHENTICATION_FAILURE", 401, "names the data centre"),
+        ("INVALID_TOKEN", 401, "Correct the data centre or the environment"),
+        ("AUTHENTICATION_FAILURE", 401, "names the wrong data centre or environment. (AUTH"),
         ("OAUTH_SCOPE_MISMATCH", 401, "grant the scope ZohoCRM.bulk.CREATE or ZohoCRM.bulk.ALL"),
         ("OAUTH_SCOPE_MISMATCH", 403, "Zoho has no read-only scope for this call."),
-        ("NO_PERMISSION", 403, "Ask your Zoho CRM administrator"),
+        ("NO_PERMISSION", 403, "then press “Test” on the connection's page"),
         ("AUTHORIZATION_FAILED", 400, "Ask your Zoho CRM administrator"),
         ("INVALID_URL_PATTERN", 404, "Check the data centre, the environment and the API version"),
-        ("API_NOT_SUPPORTED", 400, "Choose an API version that Zoho supports, for example v7."),
+        (
+            "API_NOT_SUPPORTED",
+            400,
+            "Choose an API version that Zoho supports, for example v7: “Edit” on",
+        ),
     ],
 )
 def test_a_refused_call_blocks_and_says_why(admin, zoho, code, status, said_of_it):
@@ -303,13 +309,14 @@ def test_throttled_tokens_are_said_with_their_end_and_not_asked_for_again(admin,
     assert level == constants.WARNING
     assert "Zoho refuses further access tokens for a while" in said
     assert answer["error_description"] in said
-    assert any(f"It ends at {at:%H:%M} (UTC)" in said for at in (end, end + timedelta(minutes=1)))
+    ends = (end, end + timedelta(minutes=1))
+    assert any(f"Zoho can be asked again at {at:%H:%M} (UTC)" in said for at in ends)
     # Polls wait as well.
     assert connection.waiting_for == "tokens"
     assert connection.resume_at > timezone.now()
     assert (connection.blocked_at, connection.failures) == (None, 0)
     for _ in range(3):
-        assert "It ends at" in verdict_of(admin, connection)[1]
+        assert "Zoho can be asked again at" in verdict_of(admin, connection)[1]
     assert len(zoho.asked(TOKEN_URL)) == 1
 
 
@@ -327,7 +334,11 @@ def test_throttled_calls_pause_polls_as_well(admin, zoho):
 
     assert level == constants.WARNING
     assert "limit of simultaneous calls or of API credits" in said
-    assert "It ends at" in said
+    job.connection.refresh_from_db()
+    verdict = state_of(job.connection, timezone.now())
+    assert "allow the connection fewer calls at a time" in verdict.what_to_do
+    assert verdict.what_to_do in said
+    assert "Zoho can be asked again at" in said
     paused_for = job.connection.resume_at - timezone.now()
     assert timedelta(seconds=110) < paused_for < timedelta(seconds=150)
     assert job.connection.waiting_for == "throttled"
@@ -335,16 +346,60 @@ def test_throttled_calls_pause_polls_as_well(admin, zoho):
     assert not Connection.objects.pollable(timezone.now()).exists()
 
 
-@pytest.mark.parametrize(
+OUTAGES = pytest.mark.parametrize(
     "answer",
     [
         {"status": 503, "body": "<html>Back soon</html>"},
         {"status": 500, "json": error_body("INTERNAL_ERROR")},
-        {"status": 200, "body": "no json"},
+        {"status": 200, "body": "<html>no json</html>"},
         {"body": requests.ConnectionError("canary of the network")},
+        {"body": requests.ReadTimeout("canary of the network")},
     ],
 )
-def test_an_outage_changes_nothing(admin, zoho, answer):
+
+
+@OUTAGES
+def test_an_outage_is_noted_as_a_poll_would_and_mailed_to_nobody(admin, zoho, answer):
+    zoho.gives_tokens()
+    connection = make_connection(last_polled_at=timezone.now(), last_answer_at=timezone.now())
+    zoho.mock.get(NO_JOB_URL, **answer)
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.WARNING
+    assert connection.last_error["message"] in said
+    for now in (timezone.now(), timezone.now() + timedelta(minutes=3)):
+        verdict = state_of(connection, now)
+        assert (verdict.key, verdict.tone) == (Key.SILENT, "warn")
+
+    # However long it lasts, whoever tests sees it.
+    Connection.objects.update(unanswered_since=timezone.now() - timedelta(hours=1))
+    verdict_of(admin, connection)
+    assert connection.unanswered_since < timezone.now() - timedelta(minutes=59)
+    assert not Alert.objects.exists()
+
+
+def test_the_outage_that_a_test_has_found_is_looked_into_at_once_and_forgotten(admin, zoho):
+    zoho.gives_tokens()
+    far = timezone.now() + timedelta(hours=1)
+    job = make_job(make_connection(last_answer_at=timezone.now()), next_poll_at=far)
+    other = make_job(job.connection, next_poll_at=far + timedelta(minutes=1))
+    zoho.says(other, b"busy", 503)
+    verdict_of(admin, job.connection)
+    job.refresh_from_db()
+    assert job.next_poll_at <= timezone.now()
+
+    zoho.says(job, body(job))
+    polling.poll_now([job])
+
+    job.connection.refresh_from_db()
+    assert state(job.connection) == WELL
+    assert job.connection.unanswered_since is None
+    assert not Alert.objects.exists()
+
+
+@OUTAGES
+def test_an_outage_leaves_what_blocks_as_it_is(admin, zoho, answer):
     zoho.gives_tokens()
     blocked_at = timezone.now()
     before = {"blocked_at": blocked_at, "last_error": {"message": "no"}, "waiting_for": "repair"}
