@@ -31,8 +31,8 @@ def test_a_session_that_ends_takes_the_whole_page_to_the_sign_in(client, db):
     assert response["HX-Redirect"].startswith("/accounts/login/")
 
 
-def test_the_first_visit_names_three_steps(alice):
-    page = alice.get("/").content.decode()
+def test_the_first_visit_names_three_steps(admin):
+    page = admin.get("/").content.decode()
 
     assert "Welcome" in page
     assert "/connections/add/" in page
@@ -47,7 +47,13 @@ def test_a_step_that_is_done_is_marked(alice, connection):
     assert "Mails go to admin@example.com." in page
 
 
-def test_nothing_needs_you_is_said_in_words(alice, connection):
+@pytest.fixture
+def running_parts(db):
+    for heartbeat in (Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT):
+        Heartbeat.note(heartbeat, timezone.now())
+
+
+def test_nothing_needs_you_is_said_in_words(alice, connection, running_parts):
     job = make_job(connection)
     observe(job, completed(job, added=10, updated=0, skipped=0, total=10))
 
@@ -96,7 +102,7 @@ def test_it_refreshes_itself_while_a_job_can_change(alice, connection):
 
 
 @pytest.mark.parametrize("state", ["ended", "paused", "blocked"])
-def test_it_rests_when_nothing_can_change(alice, connection, state):
+def test_it_looks_seldom_where_only_the_monitor_itself_can_change(alice, connection, state):
     job = make_job(connection, outcome=Outcome.RUNNING)
     if state == "ended":
         job.poll_state = "done"
@@ -107,7 +113,9 @@ def test_it_rests_when_nothing_can_change(alice, connection, state):
         connection.blocked_at = timezone.now()
     connection.save()
 
-    assert TRIGGER not in alice.get("/", headers=HTMX).content.decode()
+    page = alice.get("/", headers=HTMX).content.decode()
+    assert TRIGGER not in page
+    assert 'hx-trigger="every 30s"' in page
 
 
 def test_a_refresh_brings_the_live_part_and_the_banners_alone(alice, connection):
@@ -159,6 +167,24 @@ def test_a_broken_connection_leads_to_its_repair(alice, connection):
     assert "Connection production needs you." in page
     assert "The refresh token was revoked." in page
     assert f"/connections/{connection.pk}/" in page
+
+
+def test_nothing_needs_you_is_not_said_while_a_connection_does(alice, connection, running_parts):
+    make_job(connection, outcome=Outcome.IMPORTED, poll_state="done")
+    connection.blocked_at = timezone.now()
+    connection.save()
+
+    page = alice.get("/").content.decode()
+
+    assert "Nothing needs you." not in page
+    assert 'data-announce="No job needs you."' in page
+    assert "No job needs you, but what blinds the monitor does" in page
+
+
+def test_only_staff_is_led_to_connecting_zoho(alice, db):
+    assert "/connections/add/" not in alice.get("/").content.decode()
+    unsigned = make_connection(refresh_token="")
+    assert f"/connections/{unsigned.pk}/sign-in/" not in alice.get("/").content.decode()
 
 
 def test_the_number_of_queries_does_not_grow_with_jobs(

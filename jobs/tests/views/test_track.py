@@ -25,13 +25,20 @@ def register(client, connection, ids, **fields):
     return client.post("/jobs/track/", given | fields)
 
 
-def test_without_a_connection_it_leads_to_adding_one(alice):
-    page = alice.get("/jobs/track/").content.decode()
+def test_without_a_connection_it_leads_to_adding_one(admin):
+    page = admin.get("/jobs/track/").content.decode()
 
     assert "Connect Zoho first" in page
     assert "/connections/add/" in page
-    assert alice.post("/jobs/track/", {"ids": ID_1}).status_code == 200
+    assert admin.post("/jobs/track/", {"ids": ID_1}).status_code == 200
     assert not BulkWriteJob.objects.exists()
+
+
+def test_without_a_connection_who_may_not_add_one_is_told_who_may(alice):
+    page = alice.get("/jobs/track/").content.decode()
+
+    assert "An administrator of Bulkwatch has to connect that org" in page
+    assert "/connections/add/" not in page
 
 
 def test_the_only_connection_is_chosen_already(alice, connection):
