@@ -8,6 +8,9 @@
   const lastPoll = new Map();
   const said = new Map();
 
+  // A form in it was sent and not answered yet: a fresh copy of its button could be pressed again.
+  const isBusy = (element) => Boolean(element.querySelector("[data-busy]:disabled"));
+
   const isPoll = (element) => (element?.getAttribute("hx-trigger") || "").startsWith("every");
 
   function isBeingRead(element) {
@@ -36,8 +39,9 @@
     for (const box of document.querySelectorAll("[data-keep-scroll][id]")) {
       scrolled.set(box.id, [box.scrollLeft, box.scrollTop]);
     }
-    // The answer to a poll that began before the reader took hold of the text.
-    if (isPoll(event.detail.elt) && isBeingRead(event.detail.target)) {
+    // The answer to a poll that began before the reader took hold of the text or sent a form.
+    const target = event.detail.target;
+    if (isPoll(event.detail.elt) && (isBeingRead(target) || isBusy(target))) {
       event.detail.shouldSwap = false;
     }
   });

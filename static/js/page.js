@@ -51,6 +51,19 @@
     }
   });
 
+  // The button of a form whose answer may take long says so, and is pressed once.
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter?.closest("[data-busy]");
+    if (!button) return;
+    button.disabled = true;
+    button.lastChild.textContent = button.dataset.busy;
+    document.getElementById("announcer").textContent = button.dataset.busy;
+  });
+  // A page out of the browser's memory would still be busy.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && document.querySelector("[data-busy]:disabled")) location.reload();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     for (const banner of document.querySelectorAll("[data-dismissible]")) {
       const button = document.createElement("button");

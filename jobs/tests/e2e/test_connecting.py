@@ -155,3 +155,37 @@ def test_no_page_of_the_walk_scrolls_sideways(zoho, page, width, scheme):
         page.goto(f"/connections/{path}")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{path} is {wide} px wide"
+
+
+# What the part does by itself every 15 seconds.
+REFRESH = """async () => {
+    const part = document.getElementById("connection-live");
+    await htmx.ajax("GET", part.getAttribute("hx-get"), {source: part, swap: "outerHTML"});
+    return document.getElementById("connection-live") !== part;
+}"""
+
+
+def test_a_test_says_that_it_is_under_way_and_the_page_keeps_its_place(zoho, page):
+    zoho.fill_client()
+    page.get_by_label("Refresh token").fill(SAMPLE_CONNECTION["refresh_token"])
+    page.get_by_role("button", name="Use the refresh token").click()
+    expect(page.get_by_text("Zoho accepts the sign-in")).to_be_visible()
+    page.locator("#hours-table-summary").press("Enter")
+    assert page.evaluate(REFRESH)
+    expect(page.locator("#hours-table-summary")).to_be_focused()
+    expect(page.locator("#hours-table")).to_have_attribute("open", "")
+
+    # As while the answer is awaited: Playwright would wait for it too.
+    page.evaluate('document.addEventListener("submit", (event) => event.preventDefault())')
+    button = page.locator("#action-test")
+    button.click()
+    expect(button).to_have_text("Testing…")
+    expect(button).to_be_disabled()
+    assert not page.evaluate(REFRESH), "a fresh copy of the button could be pressed again"
+    expect(page.locator("#announcer")).to_have_text("Testing…")
+
+    page.reload()
+    button.click()
+    expect(page.get_by_text("Zoho accepts the sign-in")).to_be_visible()
+    expect(button).to_have_text("Test")
+    expect(button).to_be_enabled()

@@ -108,6 +108,18 @@ def test_a_reason_shows_its_share_rows_values_and_code(alice, connection):
     assert 'data-copy="INVALID_DATA-Email"' in response.content.decode()
 
 
+def test_what_can_be_opened_keeps_the_focus_over_a_refresh(alice, connection):
+    job = ended_job(connection)
+    sample = {"samples": [{"row": 3, "values": ["x"]}]}
+    add_file(add_resource(job, *LEADS), ["Email"], ("INVALID_DATA", "Email", 4, sample))
+
+    summaries = re.findall(r"<summary[^>]*>", page_of(alice, job).content.decode())
+
+    # The navigation's menu is replaced by no refresh.
+    assert len(summaries) == 3
+    assert [found for found in summaries if " id=" not in found] == ["<summary>"]
+
+
 def test_shares_that_make_no_sense_are_left_out(alice, connection):
     job = ended_job(connection)
     add_file(add_resource(job, *LEADS), [], ("INVALID_DATA", "Email", 5), left_out=4)
