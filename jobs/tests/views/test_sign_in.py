@@ -207,3 +207,10 @@ def test_the_welcome_page_leads_on_to_the_sign_in(admin_at_site, unsigned):
 
     Connection.objects.update(**SAMPLE_CONNECTION)
     assert "Connected: production." in text(admin_at_site.get("/"))
+
+
+def test_the_walk_says_what_can_go_wrong_and_names_no_file_of_the_source(admin, sandbox):
+    page = admin.get(f"/connections/{to(sandbox).pk}/sign-in/").content.decode()
+
+    assert "<summary>What can go wrong</summary>" in page
+    assert "docs/" not in page
