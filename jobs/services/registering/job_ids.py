@@ -38,7 +38,7 @@ MOST_MISSES = 20
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BRACKET = re.compile(r"[{]|\[(?=\s*[\[{])")
 # The secret addresses that Zoho calls stand in the details of jobs.
-_SECRET_ADDRESS = re.compile(r"(hooks/zoho/)[\w-]+")
+_SECRET_ADDRESS = re.compile(r"(hooks\\?/zoho\\?/)[\w-]+")
 # A float's whole numbers are exact up to here.
 _EXACT = 2**53
 
@@ -87,6 +87,9 @@ def read(text: str) -> Paste:
     if len(_LINE_END.findall(text)) >= MAX_LINES:
         raise TooManyIdsError(f"More than {MAX_LINES:,} lines at once: paste them in several goes.")
     text = clean_text(text.lstrip("\ufeff"), MAX_CHARACTERS)
+    # Before anything is cut out of it: of a token that is cut first, a part would be left. Line by
+    # line: a name at the end of one must not hide the id in the next.
+    text = "".join(map(_without_secrets, text.splitlines(keepends=True)))
     paste = Paste()
     table = tables.read(text)
     if table is not None:
@@ -120,7 +123,7 @@ def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
             if left_out > MOST_LEFT_OUT:
                 continue
         why = piece.why or (NO_ID if verdict == Verdict.NOT_AN_ID else "")
-        shown = _without_secrets(piece.text)[:TEXT_SHOWN]
+        shown = piece.text[:TEXT_SHOWN]
         paste.entries.append(Entry(line, shown, verdict, piece.job_id, why=why, label=piece.label))
     for entry in paste.entries:
         # What a log only calls a job, an answer of Zoho's may show to be a Bulk Read job.
@@ -132,8 +135,8 @@ def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
 
 
 def _without_secrets(text: str) -> str:
-    """The start of a piece without tokens: people paste whole commands."""
-    return _SECRET_ADDRESS.sub(r"\1[hidden]", redact(text[: 4 * TEXT_SHOWN]))
+    """The text without tokens: people paste whole commands."""
+    return _SECRET_ADDRESS.sub(r"\1[hidden]", redact(text))
 
 
 def _note_damage(paste: Paste) -> None:
