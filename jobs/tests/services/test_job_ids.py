@@ -200,6 +200,70 @@ def test_a_slip_in_a_list_does_not_cost_the_rest_of_the_line():
     ]
 
 
+SLIP = "11111100000O541962"
+SLIPS = {
+    "a comma": f"{ONE}, {SLIP}",
+    "the slip first": f"{SLIP}, {ONE}",
+    "a semicolon": f"{ONE};{SLIP}",
+    "a blank": f"{ONE} {SLIP}",
+    "a tab": f"{ONE}\t{SLIP}",
+    "a list of json": json.dumps([ONE, SLIP]),
+    "a list of numbers": f"[{ONE}, {SLIP}]",
+    "a list of python": str([ONE, SLIP]),
+    "a named list of json": json.dumps({"ids": [ONE, SLIP]}),
+    "a heading": f"ids: {ONE}, {SLIP}",
+    "a heading of jobs": f"Job IDs = [{ONE}, {SLIP}]",
+    "the address of a job": f"https://www.zohoapis.com/crm/bulk/v7/write/{ONE}, {SLIP}",
+}
+
+
+@pytest.mark.parametrize("text", SLIPS.values(), ids=SLIPS)
+def test_one_good_and_one_with_a_slip_are_both_named(text):
+    entries = job_ids.read_ids(text)
+
+    [good] = [entry for entry in entries if entry.verdict == Verdict.TRACKED]
+    [slip] = [entry for entry in entries if entry is not good]
+    assert good.job_id == ONE
+    assert (slip.verdict, slip.text) == (Verdict.NOT_AN_ID, SLIP)
+    assert "digits alone" in slip.why
+
+
+def test_in_a_list_each_part_that_is_no_id_is_named_however_many_they_are():
+    assert verdicts(f'id, abc, 12, "see mail", 20261120100000123, {ONE}') == [
+        ("not_an_id", "id"),
+        ("not_an_id", "abc"),
+        ("not_an_id", "12"),
+        ("not_an_id", "see mail"),
+        ("not_an_id", "20261120100000123"),
+        ("tracked", ONE),
+    ]
+
+
+@pytest.mark.parametrize("parting", [",", ", ", " ", "\t"])
+def test_a_number_longer_than_zohos_ids_is_named_beside_one(parting):
+    [good, long] = job_ids.read_ids(f"{ONE}{parting}{'2' * 22}")
+
+    assert good.job_id == ONE
+    assert (long.verdict, long.text) == (Verdict.NOT_AN_ID, "2" * 22)
+    assert "15 to 20 digits" in long.why
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"2026-11-24 18:00:01,123 INFO [loader] created job {ONE}, 12 rows, all well",
+        f"18:00:01,123 {ONE}, done",
+        f"org_id=12,job_id={ONE},rows=5",
+        f"job {ONE}, Nightly leads",
+        f"Nightly leads import, {ONE}",
+        f"{ONE} 2500",
+        f"{ONE} Leads",
+    ],
+)
+def test_words_and_counts_beside_an_id_are_not_reported_one_by_one(line):
+    assert told(line) == [(1, "tracked", ONE)]
+
+
 def test_each_entry_names_its_line():
     entries = job_ids.read_ids(f"{ONE}\n\nnonsense\n{TWO}, {THREE}")
 
@@ -252,6 +316,33 @@ def test_no_secret_of_a_paste_is_shown_again(text):
     assert "secret" not in shown.replace("client_secret", "")
     assert "0123456789abcd" not in shown
     assert "s3cr3t" not in shown
+
+
+@pytest.mark.parametrize("place", range(0, 140, 10))
+def test_no_part_of_a_token_is_shown_wherever_the_text_is_cut(place):
+    tokens = f"1000.{'abcdef01' * 8}.{'abcdef01' * 8} " * 6
+    [entry] = job_ids.read_ids(f"{'x' * place} {tokens} job {ONE}")
+
+    assert entry.job_id == ONE
+    assert "abcdef" not in entry.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ONE} {TWO} Bearer secretsecretsecret",
+        f'{{"jobId": "{ONE}", "to": "https:\\/\\/x.example\\/hooks\\/zoho\\/secret\\/"}} {TWO}x',
+        f"job_id,label\n{ONE},Bearer secretsecret",
+    ],
+)
+def test_no_secret_is_shown_or_kept_as_a_label(text):
+    entries = job_ids.read_ids(text)
+
+    assert "secret" not in "".join(entry.text + entry.label for entry in entries)
+
+
+def test_a_word_before_a_line_does_not_hide_the_id_in_it():
+    assert ids(f"Bearer\n{ONE}\nrefresh_token=\n{TWO}") == [ONE, TWO]
 
 
 def test_lone_surrogates_and_nul_survive_without_reaching_the_database():

@@ -86,6 +86,46 @@ OTHERS = {
 }
 
 
+ADDRESSES = {
+    "a record": ("https://crm.zoho.com/crm/org6196138/tab/Leads/{}", "of a record"),
+    "a record elsewhere": ("see https://crm.zoho.com.au/crm/org6/tab/Deals/{} please", "a record"),
+    "a record of a module of one's own": ("crm.zoho.eu/crm/org6/tab/CustomModule12/{}", "a record"),
+    "a record without a host": ("/crm/org6196138/tab/Leads/{}/edit", "of a record"),
+    "a record in a list": ("https://crm.zoho.eu/crm/tab/Leads/{}, abc", "of a record"),
+    "a record at the API": ("https://www.zohoapis.com/crm/v7/Leads/{}", "of a record"),
+    "a record at a path": ("PUT /crm/v2.1/Leads/{}", "of a record"),
+    "an import": (
+        "https://crm.zoho.com/crm/org6196138/settings/import-history/{}",
+        "not known to be a job's",
+    ),
+    "an old page": (
+        "https://crm.zoho.com/crm/EntityInfo.do?module=Leads&id={}",
+        "not known to be a job's",
+    ),
+}
+
+
+@pytest.mark.parametrize(("address", "why"), ADDRESSES.values(), ids=ADDRESSES)
+def test_what_stands_in_an_address_of_something_else_is_not_taken(address, why):
+    [entry] = job_ids.read_ids(address.format(ONE))
+
+    assert (entry.verdict, entry.job_id) == (Verdict.NOT_AN_ID, "")
+    assert why in entry.why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://www.zohoapis.com/crm/bulk/v7/write/{ONE}",
+        f"https://crm.zoho.com/crm/org6/tab/Leads/{FILE} came from job {ONE}",
+        f"https://crm.zoho.com/crm/org6/page?job_id={ONE}&id={FILE}",
+        f"https://crm.zoho.com/crm/org6/tab/Leads/{FILE} {ONE}",
+    ],
+)
+def test_a_job_beside_or_in_an_address_is_taken(text):
+    assert ids(text) == [ONE]
+
+
 @pytest.mark.parametrize(("text", "why"), OTHERS.values(), ids=OTHERS)
 def test_ids_of_something_else_are_not_taken_and_it_is_said_of_what(text, why):
     [entry] = job_ids.read_ids(text)

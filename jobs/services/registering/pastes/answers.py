@@ -64,8 +64,11 @@ def _below(value: Any, name: str, depth: int, text_depth: int) -> Iterator[Piece
         for item in value:
             if isinstance(item, dict | list):
                 yield from _below(item, name, depth + 1, text_depth)
-            elif (name == "ids" or name in JOB_NAMES) and (piece := _scalar(item)):
-                yield piece
+            elif name == "ids" or name in JOB_NAMES:
+                if piece := _scalar(item):
+                    yield piece
+                elif isinstance(item, str) and item.strip():
+                    yield Piece(item.strip(), Verdict.NOT_AN_ID)
     elif isinstance(value, str) and text_depth < DEEPEST_TEXT:
         # An answer as text within an answer: what loggers make of bodies.
         start = min((at for at in (value.find("{"), value.find("[")) if at >= 0), default=-1)
@@ -131,7 +134,7 @@ def _why_without_id(answer: dict[str, Any], details: dict[str, Any]) -> Piece | 
     if status.lower() != "error":
         return None
     why = f"Zoho refused this call with {code[:60]}, so it created no job."
-    return Piece(code[:200], Verdict.NOT_AN_ID, why=why)
+    return Piece(code, Verdict.NOT_AN_ID, why=why)
 
 
 def _is_bulk_read(value: dict[str, Any]) -> bool:

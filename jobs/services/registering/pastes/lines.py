@@ -9,6 +9,9 @@ from jobs.services.registering.pastes.pieces import (
     BULK_READ,
     FILE_ID,
     LIKE_A_TIME,
+    LONGEST_ID,
+    NOT_SHAPED,
+    RECORD_ID,
     ROUNDED,
     Piece,
     Verdict,
@@ -17,6 +20,9 @@ from jobs.services.registering.pastes.pieces import (
     piece_of,
     plain,
 )
+
+# A longer line was not made by hand.
+MOST_ITEMS = 20_000
 
 _PARTING = re.compile(r"[\s,;|]+")
 _LIST_MARK = re.compile(r"[,;|]")
@@ -31,6 +37,13 @@ _UNBROKEN = re.compile(
 _LIST_NUMBER = re.compile(
     r"\s*(?:[-*\u2022]\s+)?(?:[0-9]{1,4}[.)]|\([0-9]{1,4}\)|\[[0-9]{1,4}\])\s+(?=\S)"
 )
+# What stands before a list of ids: `ids:`, `"job_ids" =`.
+_HEADING = re.compile(r"\A[\s\"'{]*(?:jobs?|(?:job[ _-]?)?ids?)[\"']?\s*[:=]\s*", re.I)
+_QUOTED = re.compile(r"[\s\[(]*(?:\"[^\"]*\"|'[^']*')[\s\])]*")
+# In a name or a time, but not in `="1111…"` or an address.
+_NAMING = re.compile(r"[\w\"'`)\]][:=](?!//)")
+# An id with a slip in it, such as the letter O for a nought.
+_LIKE_ID = re.compile(r"\W*[0-9A-Za-z]{12,40}\W*")
 _NAMED_ALONE = re.compile(r"\W*job[ _-]?id\W*([0-9]{1,30})\W*", re.I)
 # Decimal commas would part the number.
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])([0-9]),([0-9]{1,17}[eE]\+?[0-9]{2})(?!\w)")
@@ -39,6 +52,14 @@ _ADDRESS = re.compile(
     r"/bulk/v[0-9.]{1,4}/(?P<kind>write|read)/(?P<id>[0-9]{1,30})"
     r"|/bulk-(?P<file_kind>write|read)/(?P<file_id>[0-9]{1,30})/(?:[0-9]{1,30}\.zip)?"
 )
+# Pages of Zoho's and calls to its API.
+_ZOHO_ADDRESS = re.compile(
+    r"(?:\bzoho[a-z]{0,10}(?:\.[a-z]{2,3}){1,2}(?::[0-9]{1,5})?/|/crm/(?:org[0-9]|v[0-9])|/tab/)"
+    r"[^\s\"'<>,;|]*",
+    re.I,
+)
+_OF_RECORD = re.compile(r"(?:/tab/[\w-]{1,60}|/crm/v[0-9.]{1,4}/[A-Za-z]\w{0,60})/\Z", re.I)
+_OF_JOB = re.compile(r"job[\w-]{0,6}[=/]\Z", re.I)
 _NUMBER = re.compile(r"(?<![\w.])[0-9]{15,20}(?!\w|\.[0-9])")
 _EXPONENT = re.compile(r"(?<![\w.])[0-9]\.[0-9]{1,17}[eE]\+?1[4-9](?!\w)")
 # The words right before a number, which say what it is: `file_id=`, `"jobId":`, `bulk write job`.
@@ -57,6 +78,18 @@ _OBJECT_OF_OTHERS = re.compile(
 )
 _BULK_READ = re.compile(r"bulk[ _-]?read|\"?operation[\\\"']*\s*[:=]\s*[\\\"']*read\b", re.I)
 _BULK_WRITE = re.compile(r"bulk[ _-]?write", re.I)
+
+# What the numbers in Zoho's addresses are.
+_IN_RECORDS_ADDRESS = "record's address"
+_IN_ADDRESS = "address"
+_WHY_NOT = {
+    "file": FILE_ID,
+    _IN_RECORDS_ADDRESS: RECORD_ID,
+    _IN_ADDRESS: (
+        "The number stands in an address of Zoho's that is not known to be a job's. If it is the "
+        "id of a job, write “job id:” and the number alone."
+    ),
+}
 
 _EMPTY_WORDS = frozenset(("id", "ids", "no", "nr", "number", "key", "is", "was", "the", "with"))
 _OF_JOBS = frozenset(("job", "jobs", "write", "import"))
@@ -92,8 +125,10 @@ def pieces_of(line: str) -> list[Piece]:
         return [_unsure(piece) for piece in alone if piece is not None]
     # Beside an id, or among words, other numbers count something.
     alone = [piece if is_sure else None for piece, is_sure in zip(alone, sure, strict=True)]
-    if all(piece or number for piece, number in zip(alone, map(piece_of, parts), strict=True)):
+    if all(sure):
         return [piece for piece in alone if piece is not None]
+    if listed := _listed(_HEADING.sub("", line)):
+        return listed
     share = sum(piece is not None for piece in alone) / len(alone)
     is_list = len(parts) > 1 and share >= 0.5
     if (share <= 0.5 or not _LIST_MARK.search(line)) and (found := list(_in_text(line))):
@@ -105,6 +140,49 @@ def pieces_of(line: str) -> list[Piece]:
             for part, piece in zip(parts, alone, strict=True)
         ]
     return [Piece(line.strip(), Verdict.NOT_AN_ID)]
+
+
+def _listed(line: str) -> list[Piece]:
+    """The pieces of a list in which ids stand, with each that is none; none of other lines.
+
+    A list is parted by marks, no part of it being named or several words, or made of numbers alone.
+    Without marks, numbers beside an id count something.
+    """
+    items = _LIST_MARK.split(line)
+    if len(items) > MOST_ITEMS or _NAMING.search(line):
+        return []
+    parts: list[str] = []
+    for item in items:
+        words = item.split()
+        if len(words) > 1 and _QUOTED.fullmatch(item):
+            words = [item]
+        elif len(words) > 1 and not all(map(_is_like_id, words)):
+            return []
+        parts += words
+    parts = [part for part in parts if part.strip("\"'`=<>()[]{}")]
+    if len(parts) < 2:
+        return []
+    is_marked = len(items) > 1
+    pieces = [piece for part in parts for piece in _in_list(part, is_marked=is_marked)]
+    return pieces if any(piece.verdict != Verdict.NOT_AN_ID for piece in pieces) else []
+
+
+def _is_like_id(word: str) -> bool:
+    if piece_of(word):
+        return True
+    return _LIKE_ID.fullmatch(word) is not None and len(word) < 2 * sum(map(str.isdecimal, word))
+
+
+def _in_list(part: str, *, is_marked: bool) -> Iterator[Piece]:
+    piece = piece_of(part)
+    if piece is None:
+        found = [] if part.isalpha() else list(_in_text(part))
+        yield from found or [Piece(part.strip(" \t\"'`<>()[]{}"), Verdict.NOT_AN_ID)]
+    elif _is_sure(piece):
+        yield piece
+    elif is_marked or len(piece.job_id) > LONGEST_ID:
+        why = LIKE_A_TIME if is_time(piece.job_id) else NOT_SHAPED
+        yield Piece(piece.text, Verdict.NOT_AN_ID, why=why)
 
 
 def _is_sure(piece: Piece) -> bool:
@@ -140,6 +218,8 @@ def _in_text(line: str) -> Iterator[Piece]:
     is_read = _BULK_READ.search(line) is not None and not _BULK_WRITE.search(line)
     searched = _OBJECT_OF_OTHERS.sub(_blanks, line) if "{" in line or "(" in line else line
     named: dict[str, str] = {}
+    in_addresses = _ZOHO_ADDRESS.findall(searched)
+    searched = _ZOHO_ADDRESS.sub(_blanks, searched)
     kind, end = "", -1
     for found in _NUMBER.finditer(searched):
         between = _BETWEEN_NUMBERS.fullmatch(searched, end, found.start()) if end >= 0 else None
@@ -148,6 +228,10 @@ def _in_text(line: str) -> Iterator[Piece]:
         end = found.end()
         if kind or not is_time(found[0]):
             named.setdefault(found[0], kind)
+    for address in in_addresses:
+        for found in _NUMBER.finditer(address):
+            before = address[max(found.start() - 80, 0) : found.start()]
+            named.setdefault(found[0], _kind_in_address(before))
     best = "job" if "job" in named.values() else ""
     taken = [job_id for job_id, kind in named.items() if kind == best]
     for job_id in taken:
@@ -161,8 +245,14 @@ def _in_text(line: str) -> Iterator[Piece]:
         yield Piece(exponent[0], Verdict.ROUNDED, why=ROUNDED)
     elif named:
         of_what = next(iter(named.values()))
-        why = FILE_ID if of_what == "file" else f"The number in it is named “{of_what}”: no job's."
+        why = _WHY_NOT.get(of_what) or f"The number in it is named “{of_what}”: no job's."
         yield Piece(text, Verdict.NOT_AN_ID, why=why)
+
+
+def _kind_in_address(before: str) -> str:
+    if _OF_JOB.search(before):
+        return "job"
+    return _IN_RECORDS_ADDRESS if _OF_RECORD.search(before) else _IN_ADDRESS
 
 
 def kind_of(before: str) -> str:

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 _ID = re.compile(r"[0-9]{1,30}")
 # Where nothing says that a number is an id, it is one only if it is as long as Zoho's ids are.
-_LONG_ID = re.compile(r"[0-9]{15,20}")
+LONGEST_ID = 20
+_LONG_ID = re.compile(rf"[0-9]{{15,{LONGEST_ID}}}")
 _EXPONENT = re.compile(r"[0-9](?:[.,][0-9]{1,17})?[eE]\+?[0-9]{2}")
 _WITH_POINT_ZERO = re.compile(r"([0-9]{1,30})\.0{1,6}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:([,.'\u2019\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3}){3,9}")
@@ -77,6 +78,9 @@ def is_long_id(text: str) -> bool:
 
 def piece_of(text: str) -> Piece | None:
     """The id that a text is alone, also as spreadsheets write it; None where it is none."""
+    # Soon said of most words, of which there may be a million.
+    if text.isalpha():
+        return None
     bare = text.strip().removeprefix("=").strip("\"'`\u2019<>()[]{}")
     if is_id(bare):
         return Piece(bare, job_id=bare)
