@@ -8,14 +8,15 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.models import BulkWriteJob, CheckedId, IdCheck
 from jobs.services.limits.credits import credits_of
 from jobs.services.registering import id_checks
+from jobs.services.registering.job_ids import Entry, Verdict
 from jobs.views.requests import HtmxHttpRequest
-from jobs.views.track import report_of, wake_checkers
+from jobs.views.track import followed, wake_checkers
 
 ROWS_PER_PAGE = 100
 KINDS = {
@@ -37,23 +38,20 @@ def id_check(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return render(request, template, _context(request, check))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def id_check_register(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """Register what Zoho knows, and show what becomes of it."""
+    """Register what Zoho knows; the check's page then follows the jobs."""
     check = _check(request, pk)
-    try:
-        entries = id_checks.register(
-            check, user=request.user, with_unanswered=request.POST.get("unanswered") == "yes"
-        )
-    except id_checks.NotCheckableError as error:
-        messages.error(request, str(error))
-        return redirect("jobs:id_check", check.pk)
-    check.refresh_from_db()
-    context = _context(request, check) | report_of(check.connection, entries)
-    tally = context["tally"]
-    fine = len(entries) + tally["tracked"] + tally["repeated"]
-    context["left_out"] = tally["all"] - fine
-    return render(request, "jobs/id_check_registered.html", context)
+    if request.method == "POST":
+        try:
+            entries = id_checks.register(
+                check, user=request.user, with_unanswered=request.POST.get("unanswered") == "yes"
+            )
+        except id_checks.NotCheckableError as error:
+            messages.error(request, str(error))
+        else:
+            messages.add_message(request, *_report(check, entries))
+    return redirect("jobs:id_check", check.pk)
 
 
 @require_POST
@@ -90,10 +88,9 @@ def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
     rows = KINDS[show][1]().filter(check_of=check) if show else check.ids.all()
     page = Paginator(rows.order_by("position"), ROWS_PER_PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
-    jobs = BulkWriteJob.objects.filter(
-        connection=check.connection, zoho_job_id__in=[row.job_id for row in found if row.job_id]
-    )
-    known = {job.zoho_job_id: job for job in jobs.only("zoho_job_id", "label")}
+    known = _jobs(check, [row.job_id for row in found if row.job_id])
+    is_registered = check.state == IdCheck.State.REGISTERED
+    asked = {row.job_id for row in found if row.answer != CheckedId.Answer.NOT_ASKED}
     labels = check.options["labels"]
     return {
         "check": check,
@@ -104,13 +101,41 @@ def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
         "to_ask": to_ask,
         "asked": to_ask - tally["waiting"],
         "is_running": check.state == IdCheck.State.RUNNING,
+        "is_registered": is_registered,
         "waits_until": _waits_until(check),
         "credits": credits_of(check.connection, timezone.now()),
         "kinds": [(kind, words, tally[kind]) for kind, (words, _) in KINDS.items()],
         "show": show,
         "page": page,
         "rows": [(row, known.get(row.job_id), labels.get(row.job_id, "")) for row in found],
+        **followed([job for job in known.values() if is_registered and job.zoho_job_id in asked]),
     }
+
+
+def _jobs(check: IdCheck, ids: list[str]) -> dict[str, BulkWriteJob]:
+    """The jobs that are registered under these ids."""
+    jobs = BulkWriteJob.objects.filter(connection=check.connection, zoho_job_id__in=ids)
+    known = {job.zoho_job_id: job for job in jobs}
+    for job in known.values():
+        job.connection = check.connection
+    return known
+
+
+def _report(check: IdCheck, entries: list[Entry]) -> tuple[int, str]:
+    """What became of a check's ids, with the level of the message that says so."""
+    new = sum(entry.verdict == Verdict.TRACKED for entry in entries)
+    old = len(entries) - new
+    tally = check.ids.tally()
+    left_out = tally["all"] - len(entries) - tally["tracked"] - tally["repeated"]
+    said = "No new job was registered."
+    if new:
+        said = f"{new:,} {'job is' if new == 1 else 'jobs are'} registered."
+    if old:
+        said += f" {old:,} {'was' if old == 1 else 'were'} tracked already."
+    if left_out:
+        were = "line was" if left_out == 1 else "lines were"
+        return messages.WARNING, f"{said} {left_out:,} {were} left out. Below it says why."
+    return messages.SUCCESS if new else messages.INFO, said
 
 
 def _verdict(check: IdCheck, tally: dict[str, int], to_ask: int) -> dict[str, str]:

@@ -68,12 +68,12 @@ def _registered(request: HtmxHttpRequest, form: TrackForm) -> HttpResponse:
     context = {
         "form": TrackForm(initial=rest.dict()),
         "connections": _with_credits(list(Connection.objects.all())),
-        **report_of(given["connection"], entries, notes=paste.notes),
+        **_report_of(given["connection"], entries, notes=paste.notes),
     }
     return render(request, "jobs/track.html", context)
 
 
-def report_of(
+def _report_of(
     connection: Connection, entries: list[Entry], *, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """What `_track_report.html` expects: what became of each line, and the states of the jobs."""
@@ -83,7 +83,7 @@ def report_of(
     return {
         "report": _report(entries) | {"notes": notes},
         "connection": connection,
-        **_followed(jobs[:MOST_FOLLOWED]),
+        **followed(jobs[:MOST_FOLLOWED]),
     }
 
 
@@ -111,11 +111,11 @@ def states(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("jobs", "")[:4000].split(".")
     pks = [int(pk) for pk in asked if pk.isdecimal() and len(pk) < 19][:MOST_FOLLOWED]
     jobs = BulkWriteJob.objects.filter(pk__in=pks).select_related("connection")
-    return render(request, "jobs/_track_states.html", _followed(list(jobs)))
+    return render(request, "jobs/_track_states.html", followed(list(jobs)))
 
 
-def _followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
-    """The jobs with their states, and which of them are worth another look, and how soon."""
+def followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
+    """What `_track_states.html` expects: which of the jobs are worth another look, and how soon."""
     live = [job for job in jobs if job.can_change]
     unread = [job for job in jobs if job.is_live and job.last_polled_at is None]
     why_not = waiting.why_not_about(unread, timezone.now())

@@ -202,6 +202,12 @@ class TestPage:
         assert "Page 2 of 5" in page
         assert page.count('scope="row"') == 100
 
+        IdCheck.objects.update(state=State.STOPPED)
+        id_checks.register(check, user=alice.user, with_unanswered=True)
+        with django_assert_max_num_queries(20):
+            page = page_of(alice, check, "?page=2")
+        assert page.count('class="track-state"') == 100
+
     @pytest.mark.parametrize("query", ["?show=nonsense", "?page=x", "?page=999", "?show=unknown"])
     def test_an_odd_address_is_no_error(self, alice, org, query):
         assert "Asking Zoho" in page_of(alice, check_of(org, alice.user, ONE), query)
@@ -235,16 +241,39 @@ class TestActions:
         check = check_of(org, alice.user, f"{ONE}\n{TWO}\nnonsense", state=State.DONE)
         says(check, ONE, "found")
         says(check, TWO, "unknown")
-        page = alice.post(f"/jobs/track/checks/{check.pk}/register/").content.decode()
+        response = alice.post(f"/jobs/track/checks/{check.pk}/register/")
+        page = page_of(alice, check)
 
+        assert response.headers["Location"] == f"/jobs/track/checks/{check.pk}/"
         job = BulkWriteJob.objects.get()
         assert (job.zoho_job_id, job.tracked_by) == (ONE, alice.user)
-        assert "1 job is registered." in page
-        assert "2 lines were left out." in page
+        assert "1 job is registered. 2 lines were left out. Below it says why." in page
         assert f'hx-get="/jobs/track/states/?jobs={job.pk}"' in page
-        after = page_of(alice, check)
-        assert job.get_absolute_url() in after
-        assert 'id="check-register"' not in after
+        assert f'id="state-{job.pk}"' in page
+        assert job.get_absolute_url() in page
+        assert 'id="check-register"' not in page
+        assert "Unknown to Zoho" in page
+        assert "is registered." not in page_of(alice, check)
+
+    def test_registering_once_more_says_what_is_tracked_already(self, alice, org):
+        make_job(org, zoho_job_id=THREE)
+        check = check_of(org, alice.user, f"{ONE}\n{TWO}\n{THREE}", state=State.DONE)
+        check.ids.filter(answer="waiting").update(answer="found")
+        address = f"/jobs/track/checks/{check.pk}/register/"
+        alice.post(address, follow=True)
+        page = alice.post(address, follow=True).content.decode()
+
+        assert "No new job was registered. 2 were tracked already." in page
+        assert "left out" not in page
+        assert page.count('class="track-state"') == 2
+
+    def test_the_address_at_which_it_registers_leads_to_the_check(self, alice, org):
+        check = check_of(org, alice.user, ONE, state=State.DONE)
+        says(check, ONE, "found")
+        response = alice.get(f"/jobs/track/checks/{check.pk}/register/")
+
+        assert response.headers["Location"] == f"/jobs/track/checks/{check.pk}/"
+        assert not BulkWriteJob.objects.exists()
 
     @pytest.mark.parametrize(("given", "ids"), [({}, {ONE}), ({"unanswered": "yes"}, {ONE, TWO})])
     def test_the_unanswered_are_taken_where_that_is_ticked(self, alice, org, given, ids):
@@ -280,7 +309,7 @@ class TestActions:
         assert "is paused" in page
         assert "Stopped after 0 of 1 ids" in page
 
-    @pytest.mark.parametrize("action", ["register", "stop", "go-on"])
+    @pytest.mark.parametrize("action", ["stop", "go-on"])
     def test_changes_are_posts(self, alice, org, action):
         check = check_of(org, alice.user, ONE)
 
