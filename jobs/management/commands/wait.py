@@ -31,8 +31,9 @@ class Command(BaseCommand):
         until = None if options["timeout"] is None else time.monotonic() + options["timeout"]
         bad = False
         while waiting:
-            jobs = BulkWriteJob.objects.filter(pk__in=waiting).select_related("connection")
-            for job in jobs:
+            # With its result in one look: read after it, that could be done and the job not judged.
+            jobs = BulkWriteJob.objects.filter(pk__in=waiting)
+            for job in jobs.select_related("connection", "result"):
                 if self._is_settled(job):
                     waiting.discard(job.pk)
                     bad |= self._report(job, options["fail_over"])
