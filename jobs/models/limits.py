@@ -1,5 +1,6 @@
 """What is used of what Zoho allows: API credits by the hour, and calls under way."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -59,12 +60,23 @@ class CallSlotQuerySet(models.QuerySet["CallSlot"]):
         """Slots that somebody holds."""
         return self.filter(until__gt=now, until__lte=now + CallSlot.LONGEST)
 
+    def calls_by_use(self) -> Counter[str]:
+        """Calls that these slots allow at a time, by `CallSlot.Use`."""
+        sums = self.values_list("use").annotate(models.Sum("calls")).order_by()
+        return Counter(dict(sums))
+
 
 class CallSlot(models.Model):
     """Calls that one process may have under way for a connection, until a time it has to renew."""
 
+    class Use(models.TextChoices):
+        POLLS = "polls"
+        CHECK = "check", "a check of ids"
+        ONE = "one", "a download or a test"
+
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="call_slots")
     token = models.CharField(max_length=32, unique=True)
+    use = models.CharField(max_length=5, choices=Use.choices, default=Use.ONE)
     calls = models.PositiveSmallIntegerField()
     until = models.DateTimeField()
 

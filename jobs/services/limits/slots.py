@@ -12,18 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q, Sum
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs.models import CallSlot, Connection
 
 # To be renewed well before: `Slot.renew`.
 GOOD_FOR = timedelta(seconds=45)
-# How the token of a slot begins that left some to others; all others are hexadecimal.
-SPARING = "-"
-# How, after that, the token of a check of ids begins.
-FOR_CHECK = "+"
+Use = CallSlot.Use
 # With fewer calls at a time, a check, polls and those who are spared one cannot have one each.
 ENOUGH_FOR_ALL = 3
 
@@ -54,19 +49,14 @@ class Slot:
 
 
 def take(
-    connection: Connection,
-    wanted: int,
-    *,
-    spare: int = 0,
-    for_check: bool = False,
-    good_for: timedelta = GOOD_FOR,
+    connection: Connection, wanted: int, use: Use = Use.ONE, *, good_for: timedelta = GOOD_FOR
 ) -> Slot:
     """Slots for `wanted` calls at a time, or as many as are free; at least one.
 
-    `spare` slots are left to those who spare none: polling leaves one, so that a download or a
-    person's test need not wait for it. What these hold is no longer to be left to them.
-    `for_check`: for a check of ids; all of them together get half of the calls, so that polls have
-    the others. Raises NoSlotError where none is free.
+    Polls and checks of ids leave one free, where there is more than one, so that a download or a
+    person's test need not wait for them; one that these hold is no longer left to them. All checks
+    together get half of the calls, so that polls have the others. Raises NoSlotError where none is
+    free.
     """
     with transaction.atomic():
         # The row's lock makes one counter of all processes; rows that refer to the connection may
@@ -76,37 +66,30 @@ def take(
         now = timezone.now()
         slots = CallSlot.objects.filter(connection=connection)
         slots.dead(now).delete()
-        held = slots.aggregate(
-            all=Coalesce(Sum("calls"), 0),
-            sparing=Coalesce(Sum("calls", filter=Q(token__startswith=SPARING)), 0),
-            checks=Coalesce(Sum("calls", filter=Q(token__startswith=SPARING + FOR_CHECK)), 0),
-        )
-        left = max(min(spare, most - 1) - (held["all"] - held["sparing"]), 0)
-        calls = min(wanted, most - left - held["all"])
-        if for_check:
-            calls = min(calls, max(most // 2, 1) - held["checks"])
+        held = slots.calls_by_use()
+        calls = min(wanted, most - held.total())
+        if use != Use.ONE and most > 1 and not held[Use.ONE]:
+            calls = min(calls, most - held.total() - 1)
+        if use == Use.CHECK:
+            calls = min(calls, max(most // 2, 1) - held[Use.CHECK])
         if calls < 1:
             raise NoSlotError(f"All {most} calls at a time that {connection} allows are under way.")
-        token = uuid.uuid4().hex
-        kind = (SPARING if spare else "") + (FOR_CHECK if for_check else "")
-        token = kind + token[len(kind) :]
-        CallSlot.objects.create(
-            connection=connection, token=token, calls=calls, until=now + good_for
+        slot = slots.create(
+            connection=connection,
+            token=uuid.uuid4().hex,
+            use=use,
+            calls=calls,
+            until=now + good_for,
         )
-    return Slot(token, calls)
+    return Slot(slot.token, calls)
 
 
 @contextmanager
 def held(
-    connection: Connection,
-    wanted: int = 1,
-    *,
-    spare: int = 0,
-    for_check: bool = False,
-    good_for: timedelta = GOOD_FOR,
+    connection: Connection, wanted: int = 1, use: Use = Use.ONE, *, good_for: timedelta = GOOD_FOR
 ) -> Iterator[Slot]:
     """A slot for as long as the block runs. Raises NoSlotError."""
-    slot = take(connection, wanted, spare=spare, for_check=for_check, good_for=good_for)
+    slot = take(connection, wanted, use, good_for=good_for)
     try:
         yield slot
     finally:

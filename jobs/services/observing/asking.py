@@ -126,7 +126,7 @@ def ask(
     if why_not:
         return Polled(why_not=why_not)
     threads = math.ceil(connection.max_concurrency / lanes(connection))
-    with slots.held(connection, min(threads, len(job_ids)), spare=1) as slot:
+    with slots.held(connection, min(threads, len(job_ids)), slots.Use.POLLS) as slot:
         booking = Booking(connection, len(job_ids), slot)
         if booking.is_empty:
             hold_back_for_credits(connection, timezone.now())

@@ -105,7 +105,7 @@ def ask(
     connection = Connection.objects.get(pk=connection.pk)
     check_askable(connection)
     wanted = min(MAX_THREADS, connection.max_concurrency, len(job_ids))
-    with slots.held(connection, wanted, spare=1, for_check=True) as slot:
+    with slots.held(connection, wanted, slots.Use.CHECK) as slot:
         booking = Booking(connection, len(job_ids), slot, for_check=True)
         made = 0
         try:

@@ -52,13 +52,13 @@ class TestCallsAtATime:
     def test_are_shared_half_and_half_and_one_is_spared(self, most, check, polls):
         org = make_proven(max_concurrency=most)
 
-        assert slots.take(org, 50, spare=1, for_check=True).calls == check
+        assert slots.take(org, 50, slots.Use.CHECK).calls == check
         with pytest.raises(slots.NoSlotError):
-            slots.take(org, 50, spare=1, for_check=True)
+            slots.take(org, 50, slots.Use.CHECK)
         if polls:
-            assert slots.take(org, 50, spare=1).calls == polls
+            assert slots.take(org, 50, slots.Use.POLLS).calls == polls
         with pytest.raises(slots.NoSlotError):
-            slots.take(org, 50, spare=1)
+            slots.take(org, 50, slots.Use.POLLS)
         if most > 1:
             assert slots.take(org, 1).calls == 1
 
@@ -143,7 +143,7 @@ def test_polls_that_have_all_calls_are_waited_for(zoho, make_org):
     org = make_org(4)
     jobs_of(org, 10, zoho)
     check = begin(org, IDS[0])
-    with slots.held(org, 50, spare=1):
+    with slots.held(org, 50, slots.Use.POLLS):
         id_checks.work_on(id_checks.claim_due())
         assert check.ids.waiting().exists()
 

@@ -29,7 +29,7 @@ def use(org: Connection, *by_hour: tuple[float, int]) -> None:
 class TestSlots:
     def test_are_as_many_as_the_connection_allows_and_one_is_spared(self):
         org = make_connection(max_concurrency=10)
-        polls = slots.take(org, 50, spare=1)
+        polls = slots.take(org, 50, slots.Use.POLLS)
         download = slots.take(org, 1)
 
         assert (polls.calls, download.calls) == (9, 1)
@@ -37,19 +37,19 @@ class TestSlots:
             slots.take(org, 1)
 
     def test_of_a_connection_with_one_call_at_a_time_are_not_all_spared(self):
-        assert slots.take(make_connection(max_concurrency=1), 5, spare=1).calls == 1
+        assert slots.take(make_connection(max_concurrency=1), 5, slots.Use.POLLS).calls == 1
 
     @pytest.mark.parametrize(("most", "polls"), [(2, 1), (3, 2), (10, 9)])
     def test_that_are_spared_are_so_no_longer_once_somebody_has_them(self, most, polls):
         org = make_connection(max_concurrency=most)
         with slots.held(org) as download:
-            assert slots.take(org, 50, spare=1).calls == polls
+            assert slots.take(org, 50, slots.Use.POLLS).calls == polls
             with pytest.raises(slots.NoSlotError):
-                slots.take(org, 1, spare=1)
+                slots.take(org, 1, slots.Use.POLLS)
         assert download.calls == 1
         # Whoever comes next is spared it anew.
         with pytest.raises(slots.NoSlotError):
-            slots.take(org, 1, spare=1)
+            slots.take(org, 1, slots.Use.POLLS)
         assert slots.take(org, 1).calls == 1
 
     def test_are_free_again_when_they_are_given_back(self):
