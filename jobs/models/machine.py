@@ -14,7 +14,7 @@ class Heartbeat(models.Model):
     WORKER = "worker"
     LOOKOUT = "lookout"
     # Beat and the worker note one every few seconds; this many without one is no hiccup. With
-    # the half minute after which an open page asks again, it makes less than a minute.
+    # the 25 seconds at most after which an open page asks again, it makes less than a minute.
     MAX_AGE = timedelta(seconds=30)
 
     part = models.CharField(max_length=20, primary_key=True)

@@ -115,7 +115,7 @@ def state_of(
             "No answers",
             "warn",
             "Zoho was asked, but gave no job's details lately.",
-            "Test the connection; the poll logs of its jobs say what Zoho answers.",
+            "Test the connection; the pages of its jobs say what Zoho answered last.",
         )
     if credits is not None and not credits.left:
         return _out_of_credits(credits, free_again_at(connection, credits, now))

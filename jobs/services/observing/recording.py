@@ -1,4 +1,6 @@
-"""What Zoho answered becomes snapshots, jobs, events, alerts; here alone a job's state changes.
+"""What Zoho answered becomes snapshots, jobs, events, alerts.
+
+Here alone what Zoho said of a job changes; the verdict on it is `judging`'s.
 
 Everything of one batch is written in one short transaction, and only for jobs that still carry
 the batch's lease, so that a late answer changes nothing.
