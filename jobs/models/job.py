@@ -99,7 +99,10 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
         return found
 
     def live(self) -> Self:
-        """Active jobs that a poll can change: their connections are neither paused nor blocked."""
+        """Active jobs that are worth looking at again soon.
+
+        Those of a paused connection are not polled; of a blocked one, a single job every half hour.
+        """
         return self.active().filter(connection__paused=False, connection__blocked_at=None)
 
     def before(self, job: "BulkWriteJob") -> Self:
@@ -317,14 +320,14 @@ class BulkWriteJob(CountsMixin):
         return self.skip_threshold_percent or self.connection.skip_threshold_percent
 
     @property
-    def is_live(self) -> bool:
-        """Whether a page that shows this job can still change by itself."""
+    def is_active(self) -> bool:
+        """Whether it is still polled."""
         return self.poll_state == self.PollState.ACTIVE
 
     @property
-    def can_change(self) -> bool:
-        """Whether a poll may come for this job: its connection is neither paused nor blocked."""
-        return self.is_live and not self.connection.paused and not self.connection.is_blocked
+    def is_live(self) -> bool:
+        """Whether it is worth looking at again soon, as in `BulkWriteJobQuerySet.live()`."""
+        return self.is_active and not self.connection.paused and not self.connection.is_blocked
 
     @property
     def has_ended(self) -> bool:

@@ -81,7 +81,7 @@ def job_list(request: HtmxHttpRequest) -> HttpResponse:
         "attention_count": matching.needing_attention().count(),
         "columns": _headings(asked["sort"]),
         "is_filtered": any(asked[name] for name in asked if name != "sort"),
-        "is_live": any(job.can_change for job in rows),
+        "is_live": any(job.is_live for job in rows),
     }
     template = "jobs/_job_table.html" if request.htmx else "jobs/job_list.html"
     return render(request, template, context)

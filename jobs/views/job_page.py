@@ -120,7 +120,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
 def _refresh_seconds(job: BulkWriteJob, result: Result | None, alerts: list[Any]) -> int | None:
     """How often the page is to look again; None where nothing on it can change by itself."""
     moments = []
-    if job.can_change:
+    if job.is_live:
         moments.append(job.next_poll_at)
     if result is not None and result.state == Result.State.PENDING:
         moments.append(result.next_attempt_at)

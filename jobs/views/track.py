@@ -116,8 +116,8 @@ def states(request: HttpRequest) -> HttpResponse:
 
 def followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
     """What `_track_states.html` expects: which of the jobs are worth another look, and how soon."""
-    live = [job for job in jobs if job.can_change]
-    unread = [job for job in jobs if job.is_live and job.last_polled_at is None]
+    live = [job for job in jobs if job.is_live]
+    unread = [job for job in jobs if job.is_active and job.last_polled_at is None]
     why_not = waiting.why_not_about(unread, timezone.now())
     held_back = sum(job.connection_id in why_not for job in unread)
     seconds = SECONDS_WHILE_UNREAD if len(unread) > held_back else SECONDS_WHILE_LIVE

@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
     def _is_pending(self, job: BulkWriteJob) -> bool:
         result = getattr(job, "result", None)
-        return job.is_live if result is None else result.state == result.State.PENDING
+        return job.is_active if result is None else result.state == result.State.PENDING
 
     def _report(self, job: BulkWriteJob, fail_over: float | None) -> bool:
         """Write the job's verdict; say whether it is a bad one."""

@@ -64,14 +64,14 @@ class TestJobs:
         assert "job_due" in plan
         assert "TEMP B-TREE" not in plan
 
-    def test_live_are_those_a_poll_can_change(self):
+    def test_live_are_active_ones_whose_connections_are_polled(self):
         live = make_job()
         make_job(poll_state=PollState.DONE)
         make_job(make_connection(paused=True))
         make_job(make_connection(blocked_at=NOON))
 
         assert list(BulkWriteJob.objects.live()) == [live]
-        assert [job.can_change for job in BulkWriteJob.objects.order_by("pk")] == [
+        assert [job.is_live for job in BulkWriteJob.objects.order_by("pk")] == [
             True,
             False,
             False,
