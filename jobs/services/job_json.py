@@ -7,10 +7,8 @@ from typing import Any
 from django.db.models import Sum
 
 from jobs.models import BulkWriteJob, Result, SkipReason
-from jobs.models.job import CountsMixin
 from jobs.services.observing.polling import effective_poll_state
-from jobs.services.outcomes import Counts
-from jobs.services.wording import counts_of
+from jobs.services.outcomes import Counts, counts_of
 
 
 def as_json(job: BulkWriteJob) -> dict[str, Any]:
@@ -55,10 +53,6 @@ def _counts(counts: Counts) -> dict[str, int | None]:
     }
 
 
-def _counts_of_row(row: CountsMixin) -> Counts:
-    return Counts(row.added_count, row.updated_count, row.skipped_count, row.total_count)
-
-
 def _created_by(job: BulkWriteJob) -> dict[str, str | None] | None:
     if not (job.created_by_id or job.created_by_name):
         return None
@@ -75,9 +69,9 @@ def _resources(job: BulkWriteJob) -> list[dict[str, Any]]:
             "file": {
                 "name": resource.file_name or None,
                 "status": resource.file_status or None,
-                **_counts(_counts_of_row(resource)),
+                **_counts(counts_of(resource)),
             },
-            "skip_ratio": _counts_of_row(resource).skip_ratio,
+            "skip_ratio": counts_of(resource).skip_ratio,
             "field_mappings": [
                 {
                     "api_name": mapping.api_name or None,
@@ -103,8 +97,8 @@ def _snapshots(job: BulkWriteJob) -> list[dict[str, Any]]:
             "first_seen_at": _time(snapshot.first_seen_at),
             "last_seen_at": _time(snapshot.last_seen_at),
             "polls": snapshot.polls,
-            "counts": _counts(_counts_of_row(snapshot))
-            | {"unprocessed": _counts_of_row(snapshot).unprocessed},
+            "counts": _counts(counts_of(snapshot))
+            | {"unprocessed": counts_of(snapshot).unprocessed},
         }
         for snapshot in job.snapshots.defer("raw")
     ]

@@ -16,13 +16,12 @@ from jobs.models import (
     Result,
     ResultFile,
     SkipReason,
-    Snapshot,
 )
 from jobs.services import mapping_changes
 from jobs.services import reasons as reason_texts
 from jobs.services.diagnosis import CODES_OF_MAPPINGS, ImportedFile, diagnose
 from jobs.services.mapping_changes import Change
-from jobs.services.outcomes import Counts
+from jobs.services.outcomes import Counts, counts_of
 
 STATES_READ = 500
 EVENTS_READ = 200
@@ -91,15 +90,11 @@ def _statuses(job: BulkWriteJob, now: datetime) -> list[Moment]:
             moments.append(moment)
         moment.states += 1
         moment.polls += snapshot.polls
-        moment.counts = _counts(snapshot)
+        moment.counts = counts_of(snapshot)
     if moments and not job.has_ended:
         moments[-1].lasted = now - moments[-1].at
         moments[-1].still_holds = True
     return moments
-
-
-def _counts(row: Snapshot | Resource) -> Counts:
-    return Counts(row.added_count, row.updated_count, row.skipped_count, row.total_count)
 
 
 @dataclass(slots=True)
@@ -275,7 +270,7 @@ class Part:
 
     @property
     def counts_before(self) -> Counts | None:
-        return _counts(self.before) if self.before else None
+        return counts_of(self.before) if self.before else None
 
     @property
     def names_parents(self) -> bool:
@@ -290,7 +285,7 @@ def count_from_rows(resources: Sequence[Resource], files: Iterable[ResultFile]) 
     """Give resources without counts of Zoho's those of their files' rows, to show; not to save."""
     for resource in resources:
         own = [file for file in files if file.resource_id == resource.pk]
-        if not own or not _counts(resource).are_absent or any(file.error for file in own):
+        if not own or not counts_of(resource).are_absent or any(file.error for file in own):
             continue
         resource.added_count = sum(file.added_rows or 0 for file in own)
         resource.updated_count = sum(file.updated_rows or 0 for file in own)
@@ -327,7 +322,7 @@ def parts(
         found.append(
             Part(
                 resource=resource,
-                counts=_counts(resource),
+                counts=counts_of(resource),
                 mappings=sorted(rows.values(), key=lambda row: -row.rows),
                 missing=_missing_fields(own),
                 before=before,

@@ -12,7 +12,7 @@ from jobs.models import Alert, BulkWriteJob, Outcome, Result, SkipReason
 from jobs.services import job_story, wording
 from jobs.services.connections import connection_states
 from jobs.services.observing import long_waits
-from jobs.services.outcomes import FAILED_STATUSES
+from jobs.services.outcomes import FAILED_STATUSES, counts_of
 from jobs.zoho.errors import ErrorHelp, describe
 from jobs.zoho.payloads import normalise_status
 
@@ -46,7 +46,7 @@ def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
         "link": settings.SITE_URL + page,
         "verdict": verdict,
         **_story(alert, verdict),
-        "counts": wording.counts_of(job) if job else None,
+        "counts": counts_of(job) if job else None,
         "skip_percent": wording.percent(job.skip_ratio) if job else "",
         "parts": _parts(job) if job else [],
         "reasons": top_reasons(job, REASONS_TOLD) if job else [],
@@ -146,7 +146,7 @@ def _parts(job: BulkWriteJob) -> list[dict[str, object]]:
             "name": str(resource),
             "file_name": resource.file_name,
             "status": resource.status_raw,
-            "counts": wording.counts_of(resource),
+            "counts": counts_of(resource),
         }
         for resource in resources
     ]

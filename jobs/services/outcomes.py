@@ -7,8 +7,8 @@ rows and skips 100 of 100. So outcomes come from counts, and nothing that went w
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.models import Outcome, Resource
-from jobs.zoho.payloads import JobDetails, is_terminal
+from jobs.models import CountsMixin, Outcome, Resource
+from jobs.zoho.payloads import FileDetails, JobDetails, is_terminal
 
 # What a database's BIGINT holds.
 LARGEST_COUNT = 2**63 - 1
@@ -74,6 +74,13 @@ class Counts:
         )
 
 
+def counts_of(counted: CountsMixin | FileDetails) -> Counts:
+    """The counts of a job, a resource or a snapshot as stored, or of a file in Zoho's answer."""
+    return Counts(
+        counted.added_count, counted.updated_count, counted.skipped_count, counted.total_count
+    )
+
+
 def add_up(parts: Iterable[Counts]) -> Counts:
     """The sum over resources; a count is absent where it is absent in all of them."""
     parts = list(parts)
@@ -99,11 +106,7 @@ def states_of_answer(details: JobDetails) -> list[ResourceState]:
     states = []
     for number, item in enumerate(details.resources, start=1):
         file = item.file
-        counts = (
-            Counts(file.added_count, file.updated_count, file.skipped_count, file.total_count)
-            if file is not None
-            else Counts()
-        )
+        counts = counts_of(file) if file is not None else Counts()
         status = _with_its_file(item.status, file.status if file is not None else "")
         states.append(ResourceState(item.module or f"resource {number}", status, counts))
     return states
@@ -111,11 +114,8 @@ def states_of_answer(details: JobDetails) -> list[ResourceState]:
 
 def state_of_stored(resource: Resource) -> ResourceState:
     """A stored resource, as it is judged."""
-    counts = Counts(
-        resource.added_count, resource.updated_count, resource.skipped_count, resource.total_count
-    )
     status = _with_its_file(resource.status, resource.file_status)
-    return ResourceState(str(resource), status, counts)
+    return ResourceState(str(resource), status, counts_of(resource))
 
 
 def _with_its_file(status: str, file_status: str) -> str:

@@ -1,15 +1,8 @@
 """Verdicts in words, the same on pages, in mails and in alerts."""
 
-from jobs.models import BulkWriteJob, CountsMixin, Outcome
-from jobs.services.outcomes import Counts
+from jobs.models import BulkWriteJob, Outcome
+from jobs.services.outcomes import Counts, counts_of
 from jobs.zoho.codes import CODES, STILL_REJECTED
-
-
-def counts_of(counted: CountsMixin) -> Counts:
-    """The stored counts of a job, of one resource or of a snapshot."""
-    return Counts(
-        counted.added_count, counted.updated_count, counted.skipped_count, counted.total_count
-    )
 
 
 def rows(number: int) -> str:

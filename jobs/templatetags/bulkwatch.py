@@ -255,7 +255,7 @@ def percent(ratio: float | None) -> str:
 
 @register.filter
 def counts(row: CountsMixin) -> Counts:
-    return Counts(row.added_count, row.updated_count, row.skipped_count, row.total_count)
+    return outcomes.counts_of(row)
 
 
 def _in_words(span: timedelta) -> str:

@@ -25,7 +25,7 @@ from jobs.services import judging, outcomes, wording
 from jobs.services.observing import failures, leases, schedule, standing
 from jobs.services.observing.batch import Batch
 from jobs.services.observing.standing import Concern
-from jobs.services.outcomes import Counts, ResourceState
+from jobs.services.outcomes import ResourceState
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
 from jobs.zoho.payloads import JobDetails
@@ -144,7 +144,7 @@ def _take_changed(
     states: Sequence[ResourceState],
     asked_at: datetime,
 ) -> None:
-    before = Counts(job.added_count, job.updated_count, job.skipped_count, job.total_count)
+    before = outcomes.counts_of(job)
     was, was_seen_as = job.outcome, job.current_snapshot_id
     for warning in outcomes.falls(before, outcomes.add_up(state.counts for state in states)):
         _warn_lastingly(batch, job, warning)
