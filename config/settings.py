@@ -1,6 +1,5 @@
 """Settings, all from the environment (`.env.example` lists them), safe where nothing is said."""
 
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -66,7 +65,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "django.contrib.humanize",
     "axes",
     "csp",
     "django_htmx",
@@ -323,7 +321,6 @@ STORAGES = {
 }
 # Source maps are most of the bytes, and only a developer's browser ever asks for one.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
-FILE_UPLOAD_TEMP_DIR = tempfile.gettempdir()
 FILE_UPLOAD_HANDLERS = ["config.uploads.LimitedUploadHandler"]
 MAX_UPLOAD_MEGABYTES = env.int("MAX_UPLOAD_MEGABYTES", 100)
 ORIGINAL_KEPT_HOURS = env.int("ORIGINAL_KEPT_HOURS", 24)
