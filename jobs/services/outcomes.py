@@ -166,17 +166,16 @@ def judge(
     *,
     threshold_percent: int,
     rows: Counts | None = None,
-    is_stuck: bool = False,
 ) -> Verdict:
     """The verdict on a job that Zoho reports as `status` (normalised) with these resources.
 
-    `rows` are the counts of the result file's rows; they settle what Zoho gave no counts for.
-    `is_stuck` says that nothing changed for longer than the connection allows.
+    `rows` are the counts of the result file's rows; they settle what Zoho gave no counts for. Never
+    STUCK: that comes of time passing, of which nothing is known here.
     """
     counts = add_up(resource.counts for resource in resources)
     judged = rows if rows is not None and not _speak_for_all(counts, resources) else counts
     parts = [judged, *(resource.counts for resource in resources)]
-    outcome = _outcome(status, resources, judged, is_stuck, is_settled=judged is rows)
+    outcome = _outcome(status, resources, judged, is_settled=judged is rows)
     if rows is not None and outcome == Outcome.IMPORTED and (rows.skipped or rows.unprocessed):
         # Where counts and rows contradict each other, the worse of them is believed.
         outcome = Outcome.PARTIAL
@@ -202,12 +201,11 @@ def _outcome(
     status: str,
     resources: Sequence[ResourceState],
     counts: Counts,
-    is_stuck: bool,
     *,
     is_settled: bool,
 ) -> Outcome:
     if not has_ended(status, resources):
-        return Outcome.STUCK if is_stuck else Outcome.RUNNING
+        return Outcome.RUNNING
     statuses = [resource.status for resource in resources]
     if status in FAILED_STATUSES or _all(statuses, FAILED_STATUSES):
         return Outcome.FAILED

@@ -129,14 +129,6 @@ def test_the_outcome_of(status, resources, outcome):
     assert judge(status, resources, threshold_percent=10).outcome == outcome
 
 
-def test_a_running_job_that_does_not_change_is_stuck_and_an_ended_one_is_not():
-    running = judge("INPROGRESS", [part("INPROGRESS")], threshold_percent=10, is_stuck=True)
-    ended = judge("COMPLETED", [part("COMPLETED", "5 0 0 5")], threshold_percent=10, is_stuck=True)
-
-    assert (running.outcome, running.needs_attention) == (Outcome.STUCK, True)
-    assert ended.outcome == Outcome.IMPORTED
-
-
 def test_the_rows_of_the_result_file_settle_what_zoho_gave_no_counts_for():
     def settled(rows: str) -> str:
         verdict = judge("COMPLETED", [part("COMPLETED")], threshold_percent=10, rows=counts(rows))
