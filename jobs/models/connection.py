@@ -28,10 +28,6 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
             refresh_token=""
         )
 
-    def broken(self) -> Self:
-        """Connections that need a person before they can be polled again."""
-        return self.exclude(blocked_at=None)
-
 
 class Connection(models.Model):
     class DataCenter(models.TextChoices):

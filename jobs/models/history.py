@@ -1,7 +1,5 @@
 """What was seen of a job and what happened to it, oldest first."""
 
-from datetime import timedelta
-
 from django.conf import settings
 from django.db import models
 
@@ -29,11 +27,6 @@ class Snapshot(CountsMixin):
 
     def __str__(self) -> str:
         return f"{self.status_raw} at {self.first_seen_at}"
-
-    @property
-    def lasted(self) -> timedelta:
-        """How long this state was seen for, at least."""
-        return self.last_seen_at - self.first_seen_at
 
 
 class JobEvent(models.Model):

@@ -190,12 +190,6 @@ class TestConnections:
 
         assert Connection.objects.pollable(NOON).exists() is may
 
-    def test_that_need_a_person_are_broken(self):
-        broken = make_connection(blocked_at=NOON)
-        make_connection(paused=True)
-
-        assert list(Connection.objects.broken()) == [broken]
-
     @pytest.mark.parametrize(
         ("text", "addresses"),
         [
