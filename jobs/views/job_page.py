@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from jobs.models import BulkWriteJob, Result, ResultFile, Snapshot
+from jobs.models import Alert, BulkWriteJob, Result, ResultFile, Snapshot
 from jobs.services import job_story
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.services.observing import polling, waiting
@@ -100,7 +100,9 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "is_unreadable": any(file.error for file in result_files),
         **reimport.form_context(job, result_files if result and result.is_archived else []),
         "lifetime": retention.lifetime(job, result, timezone.now()),
-        "awaits_result": result is None and job.has_ended and poll_state == "active",
+        "awaits_result": result is None
+        and job.has_ended
+        and poll_state == BulkWriteJob.PollState.ACTIVE,
         "poll_state": poll_state,
         "poll_error": poll_error,
         "next_check": waiting.next_check(job, timezone.now()),
@@ -117,14 +119,15 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
     }
 
 
-def _refresh_seconds(job: BulkWriteJob, result: Result | None, alerts: list[Any]) -> int | None:
+def _refresh_seconds(job: BulkWriteJob, result: Result | None, alerts: list[Alert]) -> int | None:
     """How often the page is to look again; None where nothing on it can change by itself."""
     moments = []
     if job.is_live:
         moments.append(job.next_poll_at)
     if result is not None and result.state == Result.State.PENDING:
         moments.append(result.next_attempt_at)
-    moments.extend(alert.next_attempt_at for alert in alerts if alert.state == "pending")
+    pending = (alert for alert in alerts if alert.state == Alert.State.PENDING)
+    moments.extend(alert.next_attempt_at for alert in pending)
     if not moments:
         return None
     soon = timezone.now() + SOON

@@ -13,7 +13,6 @@ class Edition(NamedTuple):
     """Credits are per org and any 24 hours; ``most_credits`` is None where there is no cap."""
 
     key: str
-    name: str
     calls_at_a_time: int
     base_credits: int
     credits_per_user: int
@@ -29,11 +28,11 @@ EDITIONS: Mapping[str, Edition] = MappingProxyType(
     {
         edition.key: edition
         for edition in (
-            Edition("free", "Free", 5, 5_000, 0, 5_000),
-            Edition("standard", "Standard", 10, 50_000, 250, 100_000),
-            Edition("professional", "Professional", 15, 50_000, 500, 3_000_000),
-            Edition("enterprise", "Enterprise or Zoho One", 20, 50_000, 1_000, 5_000_000),
-            Edition("ultimate", "Ultimate", 25, 50_000, 2_000, None),
+            Edition("free", 5, 5_000, 0, 5_000),
+            Edition("standard", 10, 50_000, 250, 100_000),
+            Edition("professional", 15, 50_000, 500, 3_000_000),
+            Edition("enterprise", 20, 50_000, 1_000, 5_000_000),
+            Edition("ultimate", 25, 50_000, 2_000, None),
         )
     }
 )

@@ -125,6 +125,15 @@ def test_the_page_refreshes_itself_as_a_part(viewer):
     assert 'id="connection-live"' in part
 
 
+def test_the_page_names_the_edition_and_what_zoho_allows_it(viewer):
+    connection = working(edition="enterprise", paid_users=40)
+
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
+
+    assert "<dd>Enterprise or Zoho One, 40 paid users</dd>" in page
+    assert "(Zoho allows this edition 20)" in page
+
+
 def test_a_page_of_no_connection_is_not_found(viewer):
     assert viewer.get("/connections/999/").status_code == 404
 
