@@ -32,10 +32,6 @@ class ConnectionRow:
     active: int
     needing_attention: int
 
-    @property
-    def used_share(self) -> float:
-        return self.credits.used / self.credits.budget
-
 
 @require_safe
 @vary_on_headers("HX-Request")

@@ -16,8 +16,6 @@ from jobs.zoho.codes import CODES
 UNANSWERED_IS_BAD_AFTER = timedelta(minutes=5)
 # Polls that bring no job's details for this long are worth a word.
 SILENT_AFTER = timedelta(minutes=10)
-# Polls that come a tenth later than planned are no news.
-STRETCH_SHOWN_FROM = 1.1
 
 Waiting = Connection.Waiting
 
@@ -119,7 +117,7 @@ def state_of(
         )
     if credits is not None and not credits.left:
         return _out_of_credits(credits, free_again_at(connection, credits, now))
-    if credits is not None and credits.stretch >= STRETCH_SHOWN_FROM:
+    if credits is not None and credits.is_stretched:
         return _slowed(connection, credits)
     if credits is not None and not credits.demand:
         return ConnectionState(
@@ -228,7 +226,7 @@ def _unanswered(
 def _slowed(connection: Connection, credits: Credits) -> ConnectionState:
     text = {
         Shortage.ORG: "Zoho says that the org's API credits run low.",
-        Shortage.BUDGET: f"{wording.percent(credits.used / credits.budget)} of the API credits "
+        Shortage.BUDGET: f"{wording.percent(credits.used_share)} of the API credits "
         "that polling may use within 24 hours are used, and the rest has to last.",
         Shortage.DEMAND: "The jobs being watched need more API credits a day than polling may use.",
     }[shortage_of(credits) or Shortage.BUDGET]

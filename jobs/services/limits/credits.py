@@ -26,6 +26,8 @@ STRETCH_FROM = 0.5
 # what cannot be foreseen: new jobs, downloads, people.
 PLANNED_SHARE = 0.95
 MAX_STRETCH = 100.0
+# Polls that come a tenth later than planned are no news.
+STRETCH_SHOWN_FROM = 1.1
 DAY_SECONDS = 86_400
 # What Zoho said of the org's credits is believed for so long.
 REMAINING_GOOD_FOR = timedelta(hours=1)
@@ -113,6 +115,10 @@ class Credits:
         """
         return max(self.left - self.budget // 2, 0)
 
+    @property
+    def used_share(self) -> float:
+        return self.used / self.budget
+
     def usable(self, *, for_check: bool) -> int:
         """Of the budget, what all together may use before no poll, or no check, is made."""
         return self.budget - self.budget // 2 if for_check else self.budget
@@ -124,12 +130,17 @@ class Credits:
         Spread evenly over the day where the jobs need more than the budget, and all the more the
         less is left.
         """
-        shares = [self.used / self.budget]
+        shares = [self.used_share]
         if self.remaining is not None:
             shares.append(1 - min(self.remaining / self.allowance, 1.0))
         pace = self.budget if self.pace is None else self.pace
         spread = self.demand / max(pace * PLANNED_SHARE, 1)
         return min(max(1.0, spread, *map(_stretch, shares)), MAX_STRETCH)
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether polls come so much less often than planned that it is worth a word."""
+        return self.stretch >= STRETCH_SHOWN_FROM
 
 
 def _stretch(used_share: float) -> float:

@@ -63,10 +63,6 @@ class Forecast:
     costs: Sequence[IntervalCost]
 
     @property
-    def used_share(self) -> float:
-        return self.credits.used / self.credits.budget
-
-    @property
     def budget_share(self) -> float:
         """What polling may use of the org's allowance."""
         return self.credits.budget / self.credits.allowance

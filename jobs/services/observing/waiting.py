@@ -7,11 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection
-from jobs.services.connections.connection_states import (
-    STRETCH_SHOWN_FROM,
-    ConnectionState,
-    state_of,
-)
+from jobs.services.connections.connection_states import ConnectionState, state_of
 from jobs.services.limits.credits import credits_of
 
 # What a person may try before its time: only Zoho's own word and the budget forbid that.
@@ -89,7 +85,7 @@ def next_check(job: BulkWriteJob, now: datetime) -> NextCheck:
         if connection.is_blocked:
             return NextCheck(at, "the connection needs a person and is tried by itself")
         return NextCheck(at, _state(connection, now).text)
-    if job.next_poll_at is not None and credits_of(connection, now).stretch >= STRETCH_SHOWN_FROM:
+    if job.next_poll_at is not None and credits_of(connection, now).is_stretched:
         return NextCheck(job.next_poll_at, "less often than usual, to spare API credits")
     return NextCheck(job.next_poll_at, "" if job.next_poll_at else "soon")
 
