@@ -124,9 +124,9 @@ def answer(
 ) -> Answer:
     at = asked_at or timezone.now()
     if isinstance(what, ZohoError):
-        return Answer(job.zoho_job_id, at, None, what, 0.1)
+        return Answer(job.zoho_job_id, at, None, what)
     details = parse_job_details(json.dumps(what).encode())
-    return Answer(job.zoho_job_id, at, details, None, 0.1)
+    return Answer(job.zoho_job_id, at, details, None)
 
 
 def observe(

@@ -62,14 +62,13 @@ class Tokens(Protocol):
 class Answer:
     """What came of asking for one job: its details or an error, never both.
 
-    ``asked_at`` is in UTC, ``elapsed`` in seconds.
+    ``asked_at`` is in UTC.
     """
 
     job_id: str
     asked_at: datetime
     details: JobDetails | None
     error: ZohoError | None
-    elapsed: float
 
 
 class BulkWriteClient:
@@ -187,12 +186,12 @@ class BulkWriteClient:
         """
         if not job_ids:
             return
-        asked_at, started = datetime.now(UTC), time.perf_counter()
+        asked_at = datetime.now(UTC)
         try:
             # Once, ahead of the threads: without a token one answer says so, not one per thread.
             self._tokens.get()
         except ZohoError as error:
-            yield Answer(job_ids[0], asked_at, None, error, time.perf_counter() - started)
+            yield Answer(job_ids[0], asked_at, None, error)
             return
         stop = stop or threading.Event()
         answers: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
@@ -269,17 +268,17 @@ class BulkWriteClient:
                 self._calls += downloader.calls
 
     def _answer(self, job_id: str) -> Answer:
-        asked_at, started = datetime.now(UTC), time.perf_counter()
+        asked_at = datetime.now(UTC)
         try:
             details = self.job_details(job_id)
         except ZohoError as error:
-            return Answer(job_id, asked_at, None, error, time.perf_counter() - started)
+            return Answer(job_id, asked_at, None, error)
         except Exception as error:
             # One answer that nobody foresaw must not cost the others of its batch.
             logger.exception("Job %s could not be asked about", job_id)
             odd = MalformedAnswerError(f"Zoho's answer could not be read: {type(error).__name__}.")
-            return Answer(job_id, asked_at, None, odd, time.perf_counter() - started)
-        return Answer(job_id, asked_at, details, None, time.perf_counter() - started)
+            return Answer(job_id, asked_at, None, odd)
+        return Answer(job_id, asked_at, details, None)
 
     def _ask(self, job_id: str, token: str) -> JobDetails:
         with self._counting:

@@ -50,15 +50,6 @@ class Person:
 
     id: str | None
     name: str | None
-    email: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """Where Zoho posts the job's details at its end."""
-
-    url: str | None
-    method: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +90,6 @@ class Resource:
     module_id: str | None
     ignore_empty: bool | None
     find_by: str | None
-    file_id: str | None
     file_names: tuple[str, ...]
     field_mappings: tuple[FieldMapping, ...]
     file: FileDetails | None
@@ -120,7 +110,6 @@ class JobDetails:
     character_encoding: str | None
     created_time: datetime | None
     created_by: Person | None
-    callback: Callback | None
     download_url: str | None
     resources: tuple[Resource, ...]
     raw: str
@@ -148,7 +137,6 @@ def parse_job_details(body: bytes) -> JobDetails:
         character_encoding=_text(job.get("character_encoding"), 100),
         created_time=_time(job.get("created_time")),
         created_by=_person(job.get("created_by")),
-        callback=_callback(job.get("callback", job.get("callBack"))),
         download_url=_url(result.get("download_url")),
         resources=tuple([_resource(item) for item in resources]),
         raw=raw,
@@ -242,7 +230,6 @@ def _resource(item: dict[str, Any]) -> Resource:
         module_id=module_id,
         ignore_empty=_flag(item.get("ignore_empty")),
         find_by=_text(item.get("find_by"), 255),
-        file_id=_id(item.get("file_id")),
         file_names=tuple([name for name in (_text(n, 255) for n in file_names) if name]),
         field_mappings=tuple([_mapping(mapping) for mapping in mappings]),
         file=file,
@@ -290,18 +277,10 @@ def _module(value: object) -> tuple[str | None, str | None]:
 
 def _person(value: object) -> Person | None:
     if isinstance(value, dict):
-        person = Person(
-            _id(value.get("id")), _text(value.get("name"), 255), _text(value.get("email"), 255)
-        )
-        return person if person.id or person.name or person.email else None
+        person = Person(_id(value.get("id")), _text(value.get("name"), 255))
+        return person if person.id or person.name else None
     name = _text(value, 255)
-    return Person(None, name, None) if name else None
-
-
-def _callback(value: object) -> Callback | None:
-    if not isinstance(value, dict):
-        return None
-    return Callback(_text(value.get("url"), 2000), _text(value.get("method"), 100))
+    return Person(None, name) if name else None
 
 
 def _object(value: object) -> dict[str, Any]:

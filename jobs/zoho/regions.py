@@ -173,7 +173,6 @@ class Region:
     """
 
     key: str
-    name: str
     environment: str
     api_url: str
     accounts_url: str
@@ -272,7 +271,7 @@ def region_for(
         accounts = _own_address(accounts_url, "accounts")
         download = _own_address(download_url or api_url, "download")
         downloads = (download,) if download == api else (download, api)
-        return Region(CUSTOM, "Custom", environment, api, accounts, downloads, True)
+        return Region(CUSTOM, environment, api, accounts, downloads, True)
     center = DATA_CENTERS.get(data_center)
     if center is None:
         raise ValueError(
@@ -284,7 +283,6 @@ def region_for(
     api = f"https://{ENVIRONMENTS[environment]}.{center.api_domain}"
     return Region(
         key=center.key,
-        name=center.name,
         environment=environment,
         api_url=api,
         accounts_url=f"https://{center.accounts_host}",

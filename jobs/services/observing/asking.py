@@ -140,7 +140,7 @@ def ask(
                 client = open_client(connection, threads=slot.calls)
             except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
                 # The connection itself cannot be used: that needs a person.
-                batch.record([Answer(job_ids[0], timezone.now(), None, unusable(error), 0.0)])
+                batch.record([Answer(job_ids[0], timezone.now(), None, unusable(error))])
                 return batch.polled
             with client:
                 if connection.is_blocked:

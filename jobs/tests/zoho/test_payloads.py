@@ -116,7 +116,7 @@ class TestShapes:
         assert details.resources[0].file.total_count is None
         bare = parse({"status": "ADDED"})
         assert (bare.job_id, bare.resources, bare.created_by) == ("", (), None)
-        assert (bare.callback, bare.download_url, bare.created_time) == (None, None, None)
+        assert (bare.download_url, bare.created_time) == (None, None)
 
     @pytest.mark.parametrize(
         "module", ["Deals", {"api_name": "Deals"}, {"module": "Deals"}, {"module_name": " Deals "}]
@@ -161,11 +161,6 @@ class TestShapes:
     )
     def test_a_time_that_makes_no_sense_is_unknown(self, text):
         assert parse(job_payload(created_time=text)).created_time is None
-
-    def test_both_spellings_of_callback(self):
-        callback = {"url": "https://example.com/cb", "method": "post"}
-        assert parse(job_payload(callback=callback)).callback.method == "post"
-        assert parse(job_payload(callBack=callback)).callback.url == callback["url"]
 
     def test_a_too_long_address_is_not_cut_into_another_one(self):
         result = {"download_url": "/" + "x" * 3000}
