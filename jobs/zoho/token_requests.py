@@ -46,8 +46,7 @@ def post_token(
     """Zoho's answer to a token request; it holds a well-formed ``access_token``.
 
     The secrets travel in the form body. Raises ZohoSignInError, TokensThrottledError or
-    ZohoUnavailableError; Zoho's HTTP status does not tell them apart (a revoked refresh token is
-    answered with 200, throttling with 400).
+    ZohoUnavailableError, which Zoho's HTTP status does not tell apart.
     """
     request = requests.Request(
         "POST",
