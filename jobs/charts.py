@@ -1,6 +1,6 @@
 """Figures as shapes for server-rendered SVG: bars and their geometry, never colours or markup."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,6 +9,7 @@ from jobs.services.outcomes import Counts
 BAR_WIDTH = 1000
 # What is there at all must be seen, however small its share.
 SMALLEST_SEGMENT = 8
+LOWEST_BLOCK = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,6 @@ class Day:
     updated: int = 0
     skipped: int = 0
 
-    @property
-    def total(self) -> int:
-        return self.added + self.updated + self.skipped
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -79,9 +76,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One day of the chart: its blocks from the ground up, in the units of the chart."""
+    """One day or hour of a chart: its numbers by kind, and a block for each that is not 0.
 
-    day: Day
+    The blocks stand on each other from the ground up. Lengths are in the units of the chart.
+    """
+
+    start: date
+    numbers: Mapping[str, int]
     x: float
     width: float
     middle: float
@@ -96,8 +97,8 @@ class GridLine:
 
 
 @dataclass(frozen=True, slots=True)
-class DaysChart:
-    """Rows per day as columns. All lengths are of a drawing `width` by `height`."""
+class Chart:
+    """Numbers over time as stacked columns. All lengths are of a drawing `width` by `height`."""
 
     width: int
     height: int
@@ -107,114 +108,63 @@ class DaysChart:
     grid: tuple[GridLine, ...]
 
     @property
-    def days(self) -> list[Day]:
-        return [column.day for column in self.columns]
-
-    @property
     def is_empty(self) -> bool:
-        return not any(day.total for day in self.days)
+        return not any(column.blocks for column in self.columns)
 
 
-def days_chart(days: Sequence[Day], *, width: int = 420, height: int = 170) -> DaysChart:
-    """Draw these days as stacked columns over a grid of round numbers."""
+def days_chart(days: Sequence[Day]) -> Chart:
+    """Rows added, updated and skipped per day."""
+    numbers = [
+        (day.day, {"added": day.added, "updated": day.updated, "skipped": day.skipped})
+        for day in days
+    ]
+    return _chart(numbers, width=420, height=170, label_every=2)
+
+
+def hours_chart(hours: Iterable[tuple[datetime, int]]) -> Chart:
+    """Calls per hour."""
+    numbers = [(hour, {"calls": calls}) for hour, calls in hours]
+    return _chart(numbers, width=480, height=130, label_every=6)
+
+
+def _chart(
+    numbers: Sequence[tuple[date, Mapping[str, int]]], *, width: int, height: int, label_every: int
+) -> Chart:
+    """Columns over a grid of round numbers; the last one bears a label, and those so far apart."""
     left, top, right, bottom = 40, 8, 8, 22
     ground = height - bottom
-    step = _round_step(max((day.total for day in days), default=0))
-    ceiling = max(step * -(-max((day.total for day in days), default=0) // step), step)
-    scale = (ground - top) / ceiling
-    slot = (width - left - right) / max(len(days), 1)
-    columns = []
-    for number, day in enumerate(days):
-        x = left + slot * number + slot * 0.16
-        columns.append(
-            Column(
-                day=day,
-                x=round(x, 1),
-                width=round(slot * 0.68, 1),
-                middle=round(x + slot * 0.34, 1),
-                blocks=tuple(_blocks(day, ground, scale)),
-                shows_label=(len(days) - 1 - number) % 2 == 0,
-            )
-        )
-    grid = tuple(
-        GridLine(value, round(ground - value * scale, 1)) for value in range(0, ceiling + 1, step)
-    )
-    return DaysChart(width, height, float(ground), left, tuple(columns), grid)
-
-
-@dataclass(frozen=True, slots=True)
-class HourColumn:
-    """The calls of one hour, from the ground up, in the units of the chart."""
-
-    hour: datetime
-    calls: int
-    x: float
-    y: float
-    width: float
-    height: float
-    middle: float
-    shows_label: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HoursChart:
-    """Calls per hour as columns. All lengths are of a drawing `width` by `height`."""
-
-    width: int
-    height: int
-    ground: float
-    left: int
-    columns: tuple[HourColumn, ...]
-    grid: tuple[GridLine, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        return not any(column.calls for column in self.columns)
-
-
-def hours_chart(
-    hours: Sequence[tuple[datetime, int]], *, width: int = 480, height: int = 130
-) -> HoursChart:
-    """Draw (hour, calls) as columns over a grid of round numbers."""
-    left, top, right, bottom = 40, 8, 8, 22
-    ground = height - bottom
-    most = max((calls for _, calls in hours), default=0)
+    most = max((sum(by_kind.values()) for _, by_kind in numbers), default=0)
     step = _round_step(most)
     ceiling = max(step * -(-most // step), step)
     scale = (ground - top) / ceiling
-    slot = (width - left - right) / max(len(hours), 1)
+    slot = (width - left - right) / max(len(numbers), 1)
     columns = []
-    for number, (hour, calls) in enumerate(hours):
-        x = left + slot * number + slot * 0.16
-        tall = max(calls * scale, 1.5) if calls else 0.0
+    for position, (start, by_kind) in enumerate(numbers):
+        x = left + slot * position + slot * 0.16
         columns.append(
-            HourColumn(
-                hour=hour,
-                calls=calls,
+            Column(
+                start=start,
+                numbers=by_kind,
                 x=round(x, 1),
-                y=round(ground - tall, 1),
                 width=round(slot * 0.68, 1),
-                height=round(tall, 1),
                 middle=round(x + slot * 0.34, 1),
-                shows_label=(len(hours) - 1 - number) % 6 == 0,
+                blocks=tuple(_blocks(by_kind, ground, scale)),
+                shows_label=(len(numbers) - 1 - position) % label_every == 0,
             )
         )
     grid = tuple(
         GridLine(value, round(ground - value * scale, 1)) for value in range(0, ceiling + 1, step)
     )
-    return HoursChart(width, height, float(ground), left, tuple(columns), grid)
+    return Chart(width, height, float(ground), left, tuple(columns), grid)
 
 
-def _blocks(day: Day, ground: float, scale: float) -> list[Block]:
-    blocks = []
+def _blocks(by_kind: Mapping[str, int], ground: float, scale: float) -> Iterator[Block]:
     y = ground
-    for kind, rows in (("added", day.added), ("updated", day.updated), ("skipped", day.skipped)):
-        if not rows:
-            continue
-        height = max(rows * scale, 1.5)
-        y -= height
-        blocks.append(Block(kind, round(y, 1), round(height, 1)))
-    return blocks
+    for kind, number in by_kind.items():
+        if number:
+            height = max(number * scale, LOWEST_BLOCK)
+            y -= height
+            yield Block(kind, round(y, 1), round(height, 1))
 
 
 def _round_step(most: int) -> int:

@@ -44,15 +44,33 @@ def test_absent_counts_draw_nothing():
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=31))
 def test_columns_stand_on_the_ground_and_below_the_top(rows):
-    days = [charts.Day(date(2026, 1, 1), added=number) for number in rows]
+    days = [charts.Day(date(2026, 1, 1), added=number, skipped=7) for number in rows]
+    hours = [(NOW, number) for number in rows]
 
-    chart = charts.days_chart(days)
-
-    assert 2 <= len(chart.grid) <= 6
-    for column in chart.columns:
-        for block in column.blocks:
+    for chart in (charts.days_chart(days), charts.hours_chart(hours)):
+        assert 2 <= len(chart.grid) <= 6
+        for block in [block for column in chart.columns for block in column.blocks]:
             assert block.y >= 0
             assert block.y + block.height <= chart.ground + 0.2
+
+
+def test_a_column_is_stacked_of_what_there_is_however_little():
+    day = charts.Day(date(2026, 1, 1), added=10**6, skipped=1)
+
+    [column] = charts.days_chart([day]).columns
+
+    assert [block.kind for block in column.blocks] == ["added", "skipped"]
+    added, skipped = column.blocks
+    assert skipped.y + skipped.height == pytest.approx(added.y, abs=0.11)
+    assert skipped.height == charts.LOWEST_BLOCK
+
+
+def test_the_latest_column_bears_a_label_and_not_every_other_does():
+    chart = charts.hours_chart([(NOW + timedelta(hours=number), 0) for number in range(25)])
+
+    labelled = [column.start.hour for column in chart.columns if column.shows_label]
+    assert labelled == [12, 18, 0, 6, 12]
+    assert chart.is_empty
 
 
 @pytest.mark.parametrize(
