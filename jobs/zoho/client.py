@@ -19,9 +19,8 @@ from typing import BinaryIO, Protocol, Self
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from jobs.zoho import wire
+from jobs.zoho import downloads, wire
 from jobs.zoho.codes import STILL_REJECTED
-from jobs.zoho.downloads import Downloader
 from jobs.zoho.errors import (
     RENEWABLE,
     MalformedAnswerError,
@@ -46,15 +45,11 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _API_VERSION = re.compile(r"v[0-9]{1,2}(\.[0-9])?", re.ASCII)
 
 
-class Tokens(Protocol):
-    """Where access tokens come from: ``oauth.AccessTokens``."""
+class Tokens(downloads.Tokens, Protocol):
+    """Where access tokens come from, and the API host that was named with them."""
 
     @property
     def api_domain(self) -> str: ...
-
-    def get(self) -> str: ...
-
-    def renew(self, rejected: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +249,7 @@ class BulkWriteClient:
         UnsafeUrlError, TooLargeError, or another kind of ZohoError; OSError if ``target`` fails.
         A ZohoSignInError of scope "job" concerns result files, one of "connection" every call.
         """
-        downloader = Downloader(self._session, self._region, self._tokens, self._proxies)
+        downloader = downloads.Downloader(self._session, self._region, self._tokens, self._proxies)
         try:
             return downloader.download(download_url, target, max_bytes=max_bytes, seconds=seconds)
         finally:
@@ -315,11 +310,8 @@ def _ends_the_batch(error: ZohoError | None) -> bool:
 
 
 def _credits_of(reply: wire.Reply) -> int | None:
-    for name, value in reply.headers.items():
-        if name.lower() == "x-api-credits-remaining":
-            text = value.strip()
-            return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else None
-    return None
+    text = reply.headers.get("X-API-CREDITS-REMAINING", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else None
 
 
 def _prepared(url: str, token: str) -> requests.PreparedRequest:

@@ -91,7 +91,7 @@ def new_session(pool_size: int) -> requests.Session:
 
 
 class Reply(NamedTuple):
-    """An answer whose body has been read and inflated."""
+    """An answer whose body has been read and inflated; its headers know no case."""
 
     status: int
     headers: Mapping[str, str]
