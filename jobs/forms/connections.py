@@ -5,9 +5,8 @@ from typing import Any, cast
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
-from jobs.models import Connection, UndecryptableError, split_addresses
+from jobs.models import Connection, UndecryptableError, checked_addresses
 from jobs.services.connections import connecting
 from jobs.services.connections.signing_in import Client
 from jobs.services.limits import credits
@@ -88,18 +87,7 @@ class ConnectionForm(forms.ModelForm):
                 del self.fields[name]
 
     def clean_alert_recipients(self) -> str:
-        addresses = dict.fromkeys(split_addresses(self.cleaned_data["alert_recipients"]))
-        wrong = []
-        for address in addresses:
-            try:
-                validate_email(address)
-            except ValidationError:
-                wrong.append(
-                    ValidationError("“%(it)s” is no mail address.", params={"it": address})
-                )
-        if wrong:
-            raise ValidationError(wrong)
-        return "\n".join(addresses)
+        return "\n".join(checked_addresses(self.cleaned_data["alert_recipients"]))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -1,7 +1,7 @@
 """What is stored, and the questions asked of it."""
 
 from jobs.models.alert import Alert
-from jobs.models.connection import Connection, SignIn, split_addresses
+from jobs.models.connection import Connection, SignIn, checked_addresses, split_addresses
 from jobs.models.fields import EncryptedTextField, UndecryptableError
 from jobs.models.history import JobEvent, Snapshot
 from jobs.models.id_check import CheckedId, IdCheck
@@ -33,5 +33,6 @@ __all__ = [
     "SkipReason",
     "Snapshot",
     "UndecryptableError",
+    "checked_addresses",
     "split_addresses",
 ]

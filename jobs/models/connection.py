@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import (
+    MaxValueValidator,
+    MinValueValidator,
+    RegexValidator,
+    validate_email,
+)
 from django.db import models
 from django.db.models import Q
 
@@ -15,6 +21,20 @@ from jobs.models.fields import EncryptedTextField, Sealed
 def split_addresses(text: str) -> list[str]:
     """The mail addresses of a text in which commas, semicolons or line breaks part them."""
     return [address for address in re.split(r"[\s,;]+", text) if address]
+
+
+def checked_addresses(text: str) -> list[str]:
+    """The mail addresses of such a text, each once. ValidationError names all that are none."""
+    addresses = list(dict.fromkeys(split_addresses(text)))
+    wrong = []
+    for address in addresses:
+        try:
+            validate_email(address)
+        except ValidationError:
+            wrong.append(ValidationError(f"“{address[:100]}” is no mail address."))
+    if wrong:
+        raise ValidationError(wrong)
+    return addresses
 
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.models import BulkWriteJob, Connection, SignIn, UndecryptableError
+from jobs.models import (
+    BulkWriteJob,
+    Connection,
+    SignIn,
+    UndecryptableError,
+    checked_addresses,
+)
 from jobs.models.fields import Sealed
 from jobs.services import wording
 from jobs.services.connections.access import (
@@ -78,11 +83,7 @@ def prepare(connection: Connection) -> Connection | None:
     if stored is not None and has_moved(stored, connection):
         _forget_sign_in(stored, connection)
     check_addresses(connection)
-    for address in connection.recipients:
-        try:
-            validate_email(address)
-        except ValidationError as error:
-            raise ValidationError(f"{address[:100]} is no mail address.") from error
+    checked_addresses(connection.alert_recipients)
     try:
         connection.full_clean(exclude=_untouched_secrets(connection))
         if connection.refresh_token and not (connection.client_id and connection.client_secret):

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db import connection as database
 from django.db.models import ProtectedError
@@ -17,6 +18,7 @@ from jobs.models import (
     Outcome,
     Resource,
     Result,
+    checked_addresses,
     split_addresses,
 )
 from jobs.models.fields import EncryptedTextField
@@ -201,6 +203,15 @@ class TestConnections:
     )
     def test_addresses_are_parted_by_commas_semicolons_or_blanks(self, text, addresses):
         assert split_addresses(text) == addresses
+
+    def test_addresses_are_taken_once_each_and_all_that_are_none_are_named(self):
+        assert checked_addresses("b@x.org, a@x.org\nb@x.org") == ["b@x.org", "a@x.org"]
+        with pytest.raises(ValidationError) as refused:
+            checked_addresses(f"a@x.org @nowhere, {'x' * 200}")
+        assert refused.value.messages == [
+            "“@nowhere” is no mail address.",
+            f"“{'x' * 100}” is no mail address.",
+        ]
 
 
 class TestSecrets:
