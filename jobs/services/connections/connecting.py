@@ -270,8 +270,8 @@ def ask_about_one_job(
     answered = newest.filter(last_changed_at__isnull=False)
     job_id = _first_id(answered) or _first_id(newest) or NO_JOB
     at = timezone.now()
-    if waits := what_zoho_waits_for(connection, heeds):
-        return Asked(at, job_id, not_asked=waits)
+    if pause := pause_wanted_by_zoho(connection, heeds):
+        return Asked(at, job_id, not_asked=pause)
     try:
         with slots.held(connection) as slot, open_client(connection) as client:
             calls, budget, hour = credits.reserve(connection, 1, slot=slot)
@@ -297,20 +297,16 @@ def _first_id(jobs: QuerySet[BulkWriteJob]) -> str | None:
     return jobs.values_list("zoho_job_id", flat=True).first()
 
 
-def what_zoho_waits_for(
+def pause_wanted_by_zoho(
     connection: Connection, heeds: Collection[Connection.Waiting]
 ) -> TestResult | None:
     """That Zoho has asked for a pause which is not over: asking meanwhile makes it last longer."""
     stored = Connection.objects.get(pk=connection.pk)
-    words = {
-        Connection.Waiting.THROTTLED: "Zoho asked to slow down",
-        Connection.Waiting.TOKENS: "Zoho gives no access tokens for a while",
-    }
     if stored.waiting_for not in heeds:
         return None
-    why = words[Connection.Waiting(stored.waiting_for)]
     if stored.resume_at is None or stored.resume_at <= timezone.now():
         return None
+    why = Connection.Waiting(stored.waiting_for).label
     return TestResult(
         False,
         f"{why}, so nothing was asked now.",
