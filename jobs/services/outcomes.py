@@ -8,10 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs.models import CountsMixin, Outcome, Resource
-from jobs.zoho.payloads import FileDetails, JobDetails, is_terminal
-
-# What a database's BIGINT holds.
-LARGEST_COUNT = 2**63 - 1
+from jobs.zoho.payloads import LARGEST_COUNT, FileDetails, JobDetails, is_terminal
 
 FAILED_STATUSES = frozenset({"FAILED", "FAILURE", "ABORTED"})
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from jobs.zoho.errors import MalformedAnswerError, excerpt_of, is_error_envelope
 
+# What a database's BIGINT holds; no file has so many rows.
 LARGEST_COUNT = 2**63 - 1
 MOST_RESOURCES = 200
 MOST_MAPPINGS = 1000

@@ -37,6 +37,7 @@ __all__ = [
     "RowError",
     "RowReader",
     "UnsafeArchiveError",
+    "base_name",
     "describe_result_code",
     "parse_errors",
 ]
@@ -46,6 +47,7 @@ MIB = 1024 * 1024
 MAX_DIRECTORY_BYTES = MIB
 SMALL_BYTES = MIB
 CSV_SUFFIXES = (".csv", ".txt", ".tsv")
+_DISTURBING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 _BROKEN = (
     zipfile.BadZipFile,
@@ -166,7 +168,7 @@ class ResultArchive:
         members: list[Member] = []
         ignored: list[str] = []
         for info in infos:
-            name = _base_name(info.filename)
+            name = base_name(info.filename).strip(" .:") or "unnamed"
             if not self._is_csv(info):
                 ignored.append(name)
                 continue
@@ -244,12 +246,11 @@ class ResultArchive:
             return True
 
 
-def _base_name(filename: str) -> str:
-    """A name to show: no folders, no control characters, never a path."""
-    name = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return _shown(name).strip(" .:") or "unnamed"
+def base_name(path: str) -> str:
+    """The name at the end of a path, fit to be shown; "" where there is none."""
+    return _shown(path.replace("\\", "/").rstrip("/").rpartition("/")[2])
 
 
-def _shown(name: str) -> str:
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", name)
-    return clean_text(name, 255)
+def _shown(path: str) -> str:
+    """The path without control characters and what turns the direction of writing."""
+    return clean_text(_DISTURBING.sub("", path), 255)

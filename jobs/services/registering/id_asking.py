@@ -21,15 +21,13 @@ from jobs.services.observing import asking, failures, standing, waiting
 from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
-from jobs.zoho.payloads import JobDetails
+from jobs.zoho.payloads import LARGEST_COUNT, JobDetails
 
 logger = logging.getLogger(__name__)
 
 Said = CheckedId.Answer
 
 MAX_THREADS = 25
-# More than this, no column holds and no file has.
-_LARGEST = 2**63 - 1
 # Waits that end by themselves, and soon enough to be waited for.
 _SHORT_WAITS = (
     Connection.Waiting.THROTTLED,
@@ -78,7 +76,7 @@ def _found(details: JobDetails) -> Finding:
     counts = [item.file.total_count for item in details.resources if item.file]
     known = [count for count in counts if count is not None]
     total = sum(known) if known else None
-    if total is not None and not (min(known) >= 0 and total <= _LARGEST):
+    if total is not None and not (min(known) >= 0 and total <= LARGEST_COUNT):
         total = None
     return Finding(
         Said.FOUND,

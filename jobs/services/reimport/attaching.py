@@ -5,7 +5,6 @@ It reads alone; `services.reimport` stores.
 
 import contextlib
 import io
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +18,15 @@ from django.core.files.uploadedfile import UploadedFile
 from jobs.models import ResultFile
 from jobs.services.reimport.matching import name_of
 from jobs.services.reimport.originals import ATTACH_WHAT, Original, OriginalFileError
-from jobs.zoho.result_files import Member, ResultArchive, ResultFileError, ResultLimits
+from jobs.zoho.result_files import (
+    Member,
+    ResultArchive,
+    ResultFileError,
+    ResultLimits,
+    base_name,
+)
 
 ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,7 @@ def too_large() -> str:
 
 def shown_name(name: str | None) -> str:
     """The name that a person's file bore, without folders and what would disturb a page."""
-    base = (name or "").replace("\\", "/").rpartition("/")[2]
-    return _UNSAFE.sub("", base).strip()[:255] or "unnamed.csv"
+    return base_name(name or "").strip() or "unnamed.csv"
 
 
 def assign(

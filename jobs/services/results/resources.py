@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from jobs.models import Resource
+from jobs.zoho.result_files import CSV_SUFFIXES
 
-_SUFFIXES = (".csv", ".txt", ".tsv", ".zip")
+_SUFFIXES = (*CSV_SUFFIXES, ".zip")
 
 
 def resources_of_members(
