@@ -20,6 +20,8 @@ REASONS_TOLD = 3
 # Codes of a resource that say no more than its status does.
 CODES_WITHOUT_NEWS = {*FAILED_STATUSES, "SKIPPED", "COMPLETED", "SUCCESS", "ADDED", "INPROGRESS"}
 
+# A mail that nobody wrote wants no answer from a machine.
+NO_REPLIES = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 MAILS_TO_NOBODY = {
     "django.core.mail.backends.console.EmailBackend": "printed by the worker",
     "django.core.mail.backends.dummy.EmailBackend": "thrown away",
@@ -58,11 +60,7 @@ def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
         subject=subject,
         body=render_to_string("mail/alert.txt", context).strip() + "\n",
         to=list(recipients),
-        headers={
-            "Message-ID": alert.message_id,
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "All",
-        },
+        headers={"Message-ID": alert.message_id, **NO_REPLIES},
     )
     message.attach_alternative(render_to_string("mail/alert.html", context), "text/html")
     return message
@@ -193,7 +191,7 @@ def send_test_mail(recipient: str) -> None:
             f"arrive the same way.\n\n{settings.SITE_URL}/\n"
         ),
         to=[recipient],
-        headers={"Auto-Submitted": "auto-generated"},
+        headers=NO_REPLIES,
         connection=get_connection(fail_silently=False),
     )
     message.send()

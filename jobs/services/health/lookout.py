@@ -23,6 +23,7 @@ from jobs.services.health import broker, dead_mans_switch, lookout_memory, monit
 from jobs.services.health.findings import Finding
 from jobs.services.health.monitoring import Health
 from jobs.services.health.operators import find_operators
+from jobs.services.mails import NO_REPLIES
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Lookout:
     """What one process of the lookout knows from round to round."""
 
     def __init__(self) -> None:
-        self._file = Path(settings.DATA_DIR) / "run" / "lookout.json"
+        self._file = _memory_file()
         self._memory = lookout_memory.read(self._file)
         self._asking: threading.Thread | None = None
         self._blind_since: datetime | None = None
@@ -158,7 +159,7 @@ def tell_stop(what: str) -> None:
     Once until the lookout has seen all well again, so that a product that starts and stops again
     and again sends one mail.
     """
-    file = Path(settings.DATA_DIR) / "run" / "lookout.json"
+    file = _memory_file()
     memory = lookout_memory.read(file)
     dead_mans_switch.ping(is_blind=True)
     now = timezone.now()
@@ -175,6 +176,10 @@ def tell_stop(what: str) -> None:
         lookout_memory.write(file, memory)
 
 
+def _memory_file() -> Path:
+    return Path(settings.DATA_DIR) / "run" / "lookout.json"
+
+
 def send(operators: list[str], subject: str, intro: str, found: tuple[Finding, ...]) -> bool:
     """Send a mail by the mail server directly; say whether it took it."""
     if not operators:
@@ -189,11 +194,7 @@ def send(operators: list[str], subject: str, intro: str, found: tuple[Finding, .
         subject=" ".join(f"[Bulkwatch] {subject}".split())[:300],
         body=render_to_string("mail/lookout.txt", context).strip() + "\n",
         to=operators,
-        headers={
-            "Message-ID": make_msgid(domain="bulkwatch.invalid"),
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "All",
-        },
+        headers={"Message-ID": make_msgid(domain="bulkwatch.invalid"), **NO_REPLIES},
     )
     try:
         message.send()
