@@ -41,10 +41,15 @@ def ensure_local_secrets() -> None:
             if not env.str(name, ""):
                 _write_once(folder / file_name, make())
     except OSError as error:
-        sys.exit(
-            f"DATA_DIR {folder} cannot be written ({error.strerror}): make it writable for this "
-            "user, or set DATA_DIR to a folder that is."
-        )
+        sys.exit(cannot_be_written(folder, error))
+
+
+def cannot_be_written(folder: Path, error: OSError) -> str:
+    """What to tell who runs the product where `DATA_DIR` cannot be written."""
+    return (
+        f"DATA_DIR {folder} cannot be written ({error.strerror}): make it writable for this user, "
+        "or set DATA_DIR to a folder that is."
+    )
 
 
 def read_local_secret(folder: Path, file_name: str) -> str:

@@ -17,6 +17,8 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from config.local_secrets import cannot_be_written
+
 HOST = "127.0.0.1"
 FIRST_USER = "admin"
 # Longer than the watchdog of a killed supervisor takes: it holds the lock until it has cleaned up.
@@ -35,10 +37,7 @@ def make_folders(data_dir: Path) -> None:
         with tempfile.TemporaryFile(dir=data_dir / "run") as probe:
             probe.write(b"\0" * 4096)
     except OSError as error:
-        raise NotReadyError(
-            f"DATA_DIR {data_dir} cannot be written ({error.strerror}): make it writable for this "
-            "user, or set DATA_DIR to a folder that is."
-        ) from error
+        raise NotReadyError(cannot_be_written(data_dir, error)) from error
 
 
 def take_lock(path: Path) -> int:
