@@ -29,6 +29,7 @@ from jobs.models import Connection, SignIn, UndecryptableError
 from jobs.services.connections import connecting, signing_in
 from jobs.services.connections.access import CustomHostsForbiddenError, region_of
 from jobs.services.connections.connecting import TestResult
+from jobs.services.observing.waiting import moment
 from jobs.views.access import staff_required
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho import consent
@@ -308,8 +309,7 @@ def _say_result(request: HttpRequest, connection: Connection) -> None:
 def _sentences(result: TestResult) -> str:
     wait = ""
     if result.until is not None:
-        local = timezone.localtime(result.until)
-        wait = f"Zoho can be asked again at {local:%H:%M} ({local:%Z}) on {local.day} {local:%b}."
+        wait = f"Zoho can be asked again {moment(result.until, timezone.now())}."
     return " ".join(filter(None, (result.message, wait, result.resolution)))
 
 

@@ -272,7 +272,7 @@ def test_throttled_exchanges_say_until_when(admin_at_site, unsigned, sandbox):
     page = verdict(admin_at_site, brought)
 
     assert "Zoho refuses further access tokens for a while" in page
-    assert "Zoho can be asked again at" in page
+    assert "Zoho can be asked again" in page
 
 
 def test_a_connection_that_moved_meanwhile_gets_nothing_of_the_old_sign_in(
