@@ -134,6 +134,12 @@ def _unknown(job: BulkWriteJob) -> str:
     )
 
 
+def without_head(sentence: str, head: str) -> str:
+    """A sentence "Head: the rest." as "The rest.", where something else says the head."""
+    start, colon, rest = sentence.partition(": ")
+    return rest[:1].upper() + rest[1:] if colon and start == head else sentence
+
+
 def error_in_words(code: str | None, message: str | None) -> str:
     """What an error means, in a sentence; then its code and the words it came with, if others.
 

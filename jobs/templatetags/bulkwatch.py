@@ -184,11 +184,7 @@ def verdict(job: BulkWriteJob) -> str:
 @register.filter
 def verdict_rest(job: BulkWriteJob) -> str:
     """The verdict's sentence without the outcome's own words, where a chip says those."""
-    sentence = wording.verdict_sentence(job)
-    head, colon, rest = sentence.partition(": ")
-    if colon and head == job.get_outcome_display():
-        return rest[:1].upper() + rest[1:]
-    return sentence
+    return wording.without_head(wording.verdict_sentence(job), job.get_outcome_display())
 
 
 @register.filter

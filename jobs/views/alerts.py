@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs.forms.alerts import AlertFilter, TestMailForm
 from jobs.models import Alert
-from jobs.services import alerting, mails
+from jobs.services import alerting, mails, wording
 from jobs.views.requests import HtmxHttpRequest
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,7 @@ class AlertRow:
     @property
     def text(self) -> str:
         """What happened, without the kind's own words, which stand before it."""
-        head, colon, rest = self.alert.text.partition(": ")
-        if colon and head == self.alert.get_kind_display():
-            return rest[:1].upper() + rest[1:]
-        return self.alert.text
+        return wording.without_head(self.alert.text, self.alert.get_kind_display())
 
     @property
     def can_be_tried(self) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.services.wording import error_in_words
+from jobs.services.wording import error_in_words, without_head
 from jobs.zoho.codes import STILL_REJECTED
 
 
@@ -37,3 +37,15 @@ from jobs.zoho.codes import STILL_REJECTED
 )
 def test_an_error_says_what_it_means_before_what_zoho_said(code, message, words):
     assert error_in_words(code, message) == words
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("Failed: zoho could not: why?", "Zoho could not: why?"),
+        ("Failing: no other head is cut", "Failing: no other head is cut"),
+        ("Failed", "Failed"),
+    ],
+)
+def test_a_sentence_without_its_head_begins_anew(sentence, shown):
+    assert without_head(sentence, "Failed") == shown
