@@ -49,7 +49,7 @@ class ResultQuerySet(models.QuerySet["Result"]):
             lease_until__lte=now + Result.LONGEST_LEASE,
         )
 
-    def kept_since(self, moment: datetime) -> Self:
+    def kept_before(self, moment: datetime) -> Self:
         """Results of which our copy was made at `moment` or before, the oldest first."""
         return self.filter(state=Result.State.ARCHIVED, fetched_at__lte=moment).order_by(
             "fetched_at", "pk"

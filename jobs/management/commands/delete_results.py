@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        aged = Result.objects.kept_since(timezone.now() - timedelta(days=options["older_than"]))
+        aged = Result.objects.kept_before(timezone.now() - timedelta(days=options["older_than"]))
         if options["connection"]:
             aged = aged.filter(job__connection=get_connection(options["connection"]))
         pinned = aged.filter(job__pinned=True).count()

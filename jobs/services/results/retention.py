@@ -164,7 +164,7 @@ def delete_aged(now: datetime) -> bool:
     if not days:
         return False
     until = time.monotonic() + RUN_SECONDS
-    aged = Result.objects.kept_since(now - timedelta(days=days)).filter(job__pinned=False)
+    aged = Result.objects.kept_before(now - timedelta(days=days)).filter(job__pinned=False)
     chosen = list(aged[: AT_ONCE + 1])
     for number, result in enumerate(chosen):
         if number == AT_ONCE or time.monotonic() >= until:
