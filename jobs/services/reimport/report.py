@@ -144,7 +144,8 @@ def report(found: Found, reader: RowReader, original: Original) -> Report:
     matched = found.match
     doubts = [*matched.ambiguous_rows, *matched.missing_rows]
     values = _values_of(reader, {*(doubt.rows[0] for doubt in doubts), *matched.changed_rows})
-    used = [name for name, place in zip(reader.columns, found.places, strict=True) if _is(place)]
+    places = zip(reader.columns, found.places, strict=True)
+    used = [name for name, place in places if place is not None]
 
     def examples(doubts: Iterable[Doubt]) -> list[dict[str, Any]]:
         return [
@@ -256,7 +257,3 @@ def _changes(
 
 def _named(columns: Sequence[str], values: Sequence[str]) -> list[list[str]]:
     return [[name, value[:LONGEST_VALUE]] for name, value in zip(columns, values, strict=False)]
-
-
-def _is(place: int | None) -> bool:
-    return place is not None

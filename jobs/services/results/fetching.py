@@ -89,7 +89,7 @@ MAKE_ROOM = (
 )
 
 
-def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list[int]:
+def claim_due(among: QuerySet[Result] | None = None) -> list[int]:
     """Claim results that are due to be fetched; return their keys.
 
     Of all whose connections may be asked now, or of some, whatever their connections say.
@@ -98,13 +98,11 @@ def claim_due(among: QuerySet[Result] | None = None, *, limit: int = 20) -> list
     claimed = []
     due = Result.objects.due(now)
     if among is None:
-        due = due.filter(job__connection__in=Connection.objects.pollable(now))
+        free = max(AT_A_TIME - Result.objects.being_fetched(now).count(), 0)
+        due = due.filter(job__connection__in=Connection.objects.pollable(now))[:free]
     else:
         due = due.filter(pk__in=among.values("pk"))
-        limit = among.count()
-    if among is None:
-        limit = min(limit, max(AT_A_TIME - Result.objects.being_fetched(now).count(), 0))
-    for pk in due.values_list("pk", flat=True)[:limit]:
+    for pk in due.values_list("pk", flat=True):
         if Result.objects.due(now).filter(pk=pk).update(lease_until=now + LEASE):
             claimed.append(pk)
     return claimed
