@@ -8,16 +8,14 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.forms.alerts import AlertFilter, TestMailForm
 from jobs.models import Alert
 from jobs.services import alerting, mails, wording
-from jobs.views.requests import HtmxHttpRequest
+from jobs.views.requests import HtmxHttpRequest, way_back
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +84,7 @@ def alert_retry(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         alerting.retry(alert)
         messages.success(request, "The alert goes out within seconds.")
-    return redirect(_way_back(request))
+    return redirect(way_back(request, "jobs:alerts"))
 
 
 @require_POST
@@ -96,7 +94,7 @@ def test_mail(request: HttpRequest) -> HttpResponse:
         messages.error(
             request, f"No test mail was sent. {' '.join(map(str, form.errors['recipient']))}"
         )
-        return redirect(_way_back(request))
+        return redirect(way_back(request, "jobs:alerts"))
     recipient = form.cleaned_data["recipient"]
     try:
         mails.send_test_mail(recipient)
@@ -107,7 +105,7 @@ def test_mail(request: HttpRequest) -> HttpResponse:
             f"The test mail could not be sent: {error or type(error).__name__}. Check EMAIL_URL "
             "and that the mail server can be reached from here.",
         )
-        return redirect(_way_back(request))
+        return redirect(way_back(request, "jobs:alerts"))
     end = mails.where_mails_end()
     if end:
         messages.warning(
@@ -117,14 +115,4 @@ def test_mail(request: HttpRequest) -> HttpResponse:
         )
     else:
         messages.success(request, f"The mail server took the test mail for {recipient}.")
-    return redirect(_way_back(request))
-
-
-def _way_back(request: HttpRequest) -> str:
-    """The page of ours that a form names in `next`, else the list of alerts."""
-    page = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(
-        page, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        return page
-    return reverse("jobs:alerts")
+    return redirect(way_back(request, "jobs:alerts"))

@@ -8,17 +8,15 @@ from django.core.paginator import Paginator
 from django.db.models import F, QuerySet
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.forms.jobs import OPERATIONS, SORTS, JobFilterForm
 from jobs.models import BulkWriteJob, Connection, Outcome
 from jobs.services.observing import polling, waiting
-from jobs.views.requests import HtmxHttpRequest
+from jobs.views.requests import HtmxHttpRequest, way_back
 
 PAGE_SIZE = 50
 MOST_REFRESHED = 500
@@ -104,10 +102,7 @@ def refresh_selected(request: HtmxHttpRequest) -> HttpResponse:
             messages.warning(request, f"Not asked now. {said}")
     else:
         messages.warning(request, "Choose the jobs to refresh first.")
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, {request.get_host()}):
-        back = reverse("jobs:list")
-    return redirect(back)
+    return redirect(way_back(request, "jobs:list"))
 
 
 def _matching(asked: dict[str, Any]) -> Any:

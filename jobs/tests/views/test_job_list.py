@@ -296,5 +296,11 @@ def test_refreshing_leads_to_no_other_site(alice, connection):
     assert response.url == "/jobs/"
 
 
+def test_refreshing_leads_to_no_page_without_encryption_from_one_with_it(alice, connection):
+    response = alice.post("/jobs/refresh/", {"next": "http://testserver/jobs/?q=1"}, secure=True)
+
+    assert response.url == "/jobs/"
+
+
 def test_refreshing_is_a_post(alice, connection):
     assert alice.get("/jobs/refresh/").status_code == 405
