@@ -95,7 +95,7 @@ def track(url: str, ids: list[str]) -> None:
     django.setup()
     from jobs.models import Connection
     from jobs.services.connections import connecting
-    from jobs.services.registering import tracking
+    from jobs.services.registering import job_ids, tracking
 
     samples = requests.get(f"{url}/__sandbox__/samples", timeout=10).json()["connection"]
     connection = Connection(
@@ -113,7 +113,7 @@ def track(url: str, ids: list[str]) -> None:
     connecting.save(connection)
     for first in range(0, len(ids), MOST_IDS):
         text = "\n".join(ids[first : first + MOST_IDS])
-        tracking.track(connection, tracking.read_ids(text))
+        tracking.track(connection, job_ids.read(text).entries)
 
 
 def wait_until(condition: Callable[[], bool], every: float = 0.05) -> None:

@@ -24,7 +24,7 @@ from jobs.services.registering.pastes.pieces import (
 )
 from jobs.zoho.errors import clean_text, redact
 
-__all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read", "read_ids"]
+__all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read"]
 
 MAX_IDS = 5_000
 MAX_CHARACTERS = 2_000_000
@@ -70,11 +70,6 @@ class Paste:
 
 class TooManyIdsError(Exception):
     """More at once than is taken in one go; the text says how much that is."""
-
-
-def read_ids(text: str) -> list[Entry]:
-    """The entries of `read`."""
-    return read(text).entries
 
 
 def read(text: str) -> Paste:

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, JobEvent
 from jobs.services.bulk import update_rows
-from jobs.services.registering.job_ids import Entry, TooManyIdsError, Verdict, read_ids
+from jobs.services.registering.job_ids import Entry, Verdict
 
-__all__ = ["Entry", "TooManyIdsError", "Verdict", "read_ids", "read_tags", "track"]
+__all__ = ["Entry", "Verdict", "read_tags", "track"]
 
 
 def track(

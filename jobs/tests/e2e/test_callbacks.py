@@ -11,7 +11,7 @@ import requests
 from jobs.models import BulkWriteJob, Connection, JobEvent, Result
 from jobs.sandbox.imports import Manner
 from jobs.sandbox.server import Sandbox
-from jobs.services.registering import callbacks, tracking
+from jobs.services.registering import callbacks, job_ids, tracking
 from jobs.tests.plugins.background import tick_until
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
@@ -90,7 +90,7 @@ def test_a_registered_job_is_asked_at_its_end_and_not_when_its_turn_would_come(
     live_worker, sandbox, connection, create_job
 ):
     job_id = create_job()
-    tracking.track(connection, tracking.read_ids(job_id))
+    tracking.track(connection, job_ids.read(job_id).entries)
     BulkWriteJob.objects.update(next_poll_at="2099-01-01T00:00:00Z")
 
     tick_until(lambda: Result.objects.filter(state=Result.State.ARCHIVED).exists())

@@ -20,7 +20,7 @@ from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
 from jobs.services.connections import connecting
 from jobs.services.observing import polling
-from jobs.services.registering import tracking
+from jobs.services.registering import job_ids, tracking
 from jobs.services.results import fetching
 from jobs.tests.factories import make_user
 from jobs.tests.sandbox.conftest import Client, MovableClock
@@ -183,7 +183,7 @@ def watch(zoho: Client, connection: Connection, clock: MovableClock):
     def watched(order: dict) -> BulkWriteJob:
         job_id = created(zoho, order)
         clock.forward(60)
-        tracking.track(connection, tracking.read_ids(job_id))
+        tracking.track(connection, job_ids.read(job_id).entries)
         job = BulkWriteJob.objects.get(zoho_job_id=job_id)
         polling.poll_now([job])
         for result_id in fetching.claim_due():

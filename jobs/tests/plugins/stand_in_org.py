@@ -10,7 +10,7 @@ from jobs.models import BulkWriteJob, Connection
 from jobs.sandbox.samples import SAMPLE_CONNECTION
 from jobs.sandbox.server import Sandbox
 from jobs.services.connections import connecting
-from jobs.services.registering import tracking
+from jobs.services.registering import job_ids, tracking
 
 
 @pytest.fixture
@@ -64,5 +64,5 @@ def asked_at(sandbox: Sandbox, route: str = "details", status: int | None = None
     ]
 
 
-def track(connection: Connection, job_ids: list[str]) -> None:
-    tracking.track(connection, tracking.read_ids("\n".join(job_ids)))
+def track(connection: Connection, ids: list[str]) -> None:
+    tracking.track(connection, job_ids.read("\n".join(ids)).entries)

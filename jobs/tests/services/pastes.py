@@ -23,10 +23,12 @@ CURL = (
 
 def ids(text: str) -> list[str]:
     """The ids that would be registered."""
-    return [entry.job_id for entry in job_ids.read_ids(text) if entry.verdict == Verdict.TRACKED]
+    return [
+        entry.job_id for entry in job_ids.read(text).entries if entry.verdict == Verdict.TRACKED
+    ]
 
 
 def told(text: str) -> list[tuple[int, str, str]]:
     """(line, verdict, id) of all pieces."""
-    entries = job_ids.read_ids(text)
+    entries = job_ids.read(text).entries
     return [(entry.line, entry.verdict.value, entry.job_id) for entry in entries]

@@ -24,7 +24,7 @@ from jobs.tests.services.pastes import (
 
 
 def verdicts(text: str) -> list[tuple[str, str]]:
-    return [(entry.verdict.value, entry.text) for entry in job_ids.read_ids(text)]
+    return [(entry.verdict.value, entry.text) for entry in job_ids.read(text).entries]
 
 
 PASTES = {
@@ -143,7 +143,7 @@ NO_IDS = {
 
 @pytest.mark.parametrize("text", NO_IDS.values(), ids=NO_IDS)
 def test_what_is_no_id_is_named_and_not_taken(text):
-    [entry] = job_ids.read_ids(text)
+    [entry] = job_ids.read(text).entries
 
     assert (entry.verdict, entry.job_id, entry.line) == (Verdict.NOT_AN_ID, "", 1)
     assert entry.text
@@ -151,7 +151,7 @@ def test_what_is_no_id_is_named_and_not_taken(text):
 
 @pytest.mark.parametrize("text", ["", "  \n\t\n ", ",;,", "\n" * 10_000])
 def test_nothing_pasted_is_nothing(text):
-    assert job_ids.read_ids(text) == []
+    assert job_ids.read(text).entries == []
 
 
 @pytest.mark.parametrize("short", ["0", "2026", "20261120", "404", "1" * 22])
@@ -169,7 +169,7 @@ def test_numbers_of_another_shape_are_ids_only_where_no_other_is_or_so_named(sho
 )
 def test_a_nameless_time_is_no_id(number):
     assert told(number) == [(1, "not_an_id", "")]
-    assert "looks like a time" in job_ids.read_ids(number)[0].why
+    assert "looks like a time" in job_ids.read(number).entries[0].why
     assert ids(f"job id: {number}") == [number]
     assert ids(f"when,what,zoho\n{number},a,{ONE}\n{int(number) + 1},b,{TWO}") == [ONE, TWO]
 
@@ -219,7 +219,7 @@ SLIPS = {
 
 @pytest.mark.parametrize("text", SLIPS.values(), ids=SLIPS)
 def test_one_good_and_one_with_a_slip_are_both_named(text):
-    entries = job_ids.read_ids(text)
+    entries = job_ids.read(text).entries
 
     [good] = [entry for entry in entries if entry.verdict == Verdict.TRACKED]
     [slip] = [entry for entry in entries if entry is not good]
@@ -241,7 +241,7 @@ def test_in_a_list_each_part_that_is_no_id_is_named_however_many_they_are():
 
 @pytest.mark.parametrize("parting", [",", ", ", " ", "\t"])
 def test_a_number_longer_than_zohos_ids_is_named_beside_one(parting):
-    [good, long] = job_ids.read_ids(f"{ONE}{parting}{'2' * 22}")
+    [good, long] = job_ids.read(f"{ONE}{parting}{'2' * 22}").entries
 
     assert good.job_id == ONE
     assert (long.verdict, long.text) == (Verdict.NOT_AN_ID, "2" * 22)
@@ -265,7 +265,7 @@ def test_words_and_counts_beside_an_id_are_not_reported_one_by_one(line):
 
 
 def test_each_entry_names_its_line():
-    entries = job_ids.read_ids(f"{ONE}\n\nnonsense\n{TWO}, {THREE}")
+    entries = job_ids.read(f"{ONE}\n\nnonsense\n{TWO}, {THREE}").entries
 
     assert [entry.line for entry in entries] == [1, 3, 4, 4]
 
@@ -298,7 +298,7 @@ def test_an_answer_among_log_lines_counts_for_the_line_in_which_its_id_stands():
 def test_an_object_over_many_lines_without_an_id_is_said_once():
     text = json.dumps({"users": [{"id": CREATOR}], "info": {"count": 1}}, indent=1)
 
-    assert [entry.verdict for entry in job_ids.read_ids(text)] == [Verdict.NOT_AN_ID]
+    assert [entry.verdict for entry in job_ids.read(text).entries] == [Verdict.NOT_AN_ID]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_an_object_over_many_lines_without_an_id_is_said_once():
     ],
 )
 def test_no_secret_of_a_paste_is_shown_again(text):
-    shown = "".join(entry.text + entry.why for entry in job_ids.read_ids(text))
+    shown = "".join(entry.text + entry.why for entry in job_ids.read(text).entries)
 
     assert "[hidden]" in shown
     assert "secret" not in shown.replace("client_secret", "")
@@ -321,7 +321,7 @@ def test_no_secret_of_a_paste_is_shown_again(text):
 @pytest.mark.parametrize("place", range(0, 140, 10))
 def test_no_part_of_a_token_is_shown_wherever_the_text_is_cut(place):
     tokens = f"1000.{'abcdef01' * 8}.{'abcdef01' * 8} " * 6
-    [entry] = job_ids.read_ids(f"{'x' * place} {tokens} job {ONE}")
+    [entry] = job_ids.read(f"{'x' * place} {tokens} job {ONE}").entries
 
     assert entry.job_id == ONE
     assert "abcdef" not in entry.text
@@ -336,7 +336,7 @@ def test_no_part_of_a_token_is_shown_wherever_the_text_is_cut(place):
     ],
 )
 def test_no_secret_is_shown_or_kept_as_a_label(text):
-    entries = job_ids.read_ids(text)
+    entries = job_ids.read(text).entries
 
     assert "secret" not in "".join(entry.text + entry.label for entry in entries)
 
@@ -346,7 +346,7 @@ def test_a_word_before_a_line_does_not_hide_the_id_in_it():
 
 
 def test_lone_surrogates_and_nul_survive_without_reaching_the_database():
-    [first, second] = job_ids.read_ids(f"a\ud800\x00b\n{ONE}")
+    [first, second] = job_ids.read(f"a\ud800\x00b\n{ONE}").entries
 
     assert first.text == "a\ufffd\ufffdb"
     assert second.job_id == ONE

@@ -16,7 +16,7 @@ def test_hundreds_of_ids_are_read_at_once(number):
 
 def test_more_than_five_thousand_ids_are_refused_with_what_to_do():
     with pytest.raises(job_ids.TooManyIdsError, match="in several goes"):
-        job_ids.read_ids("\n".join(str(10**17 + n) for n in range(5_001)))
+        job_ids.read("\n".join(str(10**17 + n) for n in range(5_001)))
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "{" * 200_000, '{"a":' * 50_000, "9" * 500_000])
@@ -59,7 +59,7 @@ def test_five_thousand_ids_in_two_megabytes_are_read_within_a_second(text):
 )
 def test_more_than_is_read_at_once_is_refused(text, words):
     with pytest.raises(job_ids.TooManyIdsError, match=words):
-        job_ids.read_ids(text)
+        job_ids.read(text)
 
 
 def test_a_long_log_with_few_ids_is_no_reason_to_refuse():

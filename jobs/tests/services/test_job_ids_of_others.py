@@ -35,7 +35,7 @@ BULK_READS = {
 
 @pytest.mark.parametrize("text", BULK_READS.values(), ids=BULK_READS)
 def test_a_bulk_read_job_is_named_and_not_taken(text):
-    [entry] = job_ids.read_ids(text)
+    [entry] = job_ids.read(text).entries
 
     assert (entry.verdict, entry.job_id) == (Verdict.BULK_READ, TWO)
     assert "Bulk Write" in entry.why
@@ -55,7 +55,7 @@ def test_an_id_that_zoho_shows_to_be_of_a_bulk_read_job_is_one_wherever_it_stand
     "text", ["1.11111E+17", "1,11111E+17", '"1.11111000000542e+17"', "111,111,000,000,542,000"]
 )
 def test_what_excel_has_rounded_is_said_with_what_to_do(text):
-    [entry] = job_ids.read_ids(text)
+    [entry] = job_ids.read(text).entries
 
     assert (entry.verdict, entry.job_id) == (Verdict.ROUNDED, "")
     assert "formatted as text" in entry.why
@@ -107,7 +107,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("address", "why"), ADDRESSES.values(), ids=ADDRESSES)
 def test_what_stands_in_an_address_of_something_else_is_not_taken(address, why):
-    [entry] = job_ids.read_ids(address.format(ONE))
+    [entry] = job_ids.read(address.format(ONE)).entries
 
     assert (entry.verdict, entry.job_id) == (Verdict.NOT_AN_ID, "")
     assert why in entry.why
@@ -128,7 +128,7 @@ def test_a_job_beside_or_in_an_address_is_taken(text):
 
 @pytest.mark.parametrize(("text", "why"), OTHERS.values(), ids=OTHERS)
 def test_ids_of_something_else_are_not_taken_and_it_is_said_of_what(text, why):
-    [entry] = job_ids.read_ids(text)
+    [entry] = job_ids.read(text).entries
 
     assert (entry.verdict, entry.job_id) == (Verdict.NOT_AN_ID, "")
     assert why in entry.why

@@ -29,12 +29,12 @@ _values = st.recursive(
 def test_any_json_is_read_alike_as_value_and_as_text(value):
     in_value = job_ids.ids_in_json(value)
     in_text = [
-        e.job_id for e in job_ids.read_ids(json.dumps(value)) if e.verdict == Verdict.TRACKED
+        e.job_id for e in job_ids.read(json.dumps(value)).entries if e.verdict == Verdict.TRACKED
     ]
 
     assert all(job_id.isdigit() for job_id in in_value)
     if isinstance(value, dict):
-        assert set(in_value) <= {e.job_id for e in job_ids.read_ids(json.dumps(value))}
+        assert set(in_value) <= {e.job_id for e in job_ids.read(json.dumps(value)).entries}
     assert len(in_text) == len(set(in_text))
 
 
@@ -73,7 +73,7 @@ def test_any_json_is_read_alike_as_value_and_as_text(value):
     ).map("".join)
 )
 def test_any_text_is_read_and_each_entry_stands_in_a_line_of_it(text):
-    entries = job_ids.read_ids(text)
+    entries = job_ids.read(text).entries
 
     lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
     taken = [entry.job_id for entry in entries if entry.verdict == Verdict.TRACKED]
@@ -92,5 +92,5 @@ def test_any_text_is_read_and_each_entry_stands_in_a_line_of_it(text):
     st.sampled_from(["{}", '"{}"', "'{}", "{}.0", '="{}"', "<{}>"]),
 )
 def test_a_list_of_ids_is_read_whole_and_in_order_however_it_is_parted(numbers, parting, shape):
-    entries = job_ids.read_ids(parting.join(shape.format(number) for number in numbers))
+    entries = job_ids.read(parting.join(shape.format(number) for number in numbers)).entries
     assert [entry.job_id for entry in entries] == numbers

@@ -8,7 +8,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, JobEvent
-from jobs.services.registering import tracking
+from jobs.services.registering import job_ids, tracking
 from jobs.services.registering.tracking import Verdict
 from jobs.tests.factories import make_connection, make_job
 
@@ -21,7 +21,7 @@ class TestRegistering:
         org, user = make_connection(), get_user_model().objects.create_user("maria")
         entries = tracking.track(
             org,
-            tracking.read_ids(f"{ONE}\n{TWO}"),
+            job_ids.read(f"{ONE}\n{TWO}").entries,
             label="Q4 leads",
             tags=["erp"],
             alert_recipients="me@example.com",
@@ -43,7 +43,7 @@ class TestRegistering:
         org = make_connection()
         job = make_job(org, zoho_job_id=ONE, label="first", poll_state="done", next_poll_at=None)
 
-        [entry] = tracking.track(org, tracking.read_ids(ONE), label="second")
+        [entry] = tracking.track(org, job_ids.read(ONE).entries, label="second")
 
         assert (entry.verdict, entry.job) == (Verdict.ALREADY_TRACKED, job)
         job.refresh_from_db()
@@ -52,13 +52,13 @@ class TestRegistering:
 
     def test_the_same_id_in_two_orgs_makes_two_jobs(self):
         for _ in range(2):
-            tracking.track(make_connection(), tracking.read_ids(ONE))
+            tracking.track(make_connection(), job_ids.read(ONE).entries)
 
         assert BulkWriteJob.objects.filter(zoho_job_id=ONE).count() == 2
 
     def test_five_thousand_ids_takes_few_statements(self, django_assert_max_num_queries):
         org = make_connection()
-        entries = tracking.read_ids("\n".join(str(10**17 + n) for n in range(5_000)))
+        entries = job_ids.read("\n".join(str(10**17 + n) for n in range(5_000))).entries
 
         # SQLite takes some hundred rows to a statement.
         with django_assert_max_num_queries(300):
@@ -67,7 +67,7 @@ class TestRegistering:
         assert org.jobs.count() == 5_000
 
     def test_only_what_is_no_id_makes_no_job(self):
-        [entry] = tracking.track(make_connection(), tracking.read_ids("nonsense"))
+        [entry] = tracking.track(make_connection(), job_ids.read("nonsense").entries)
 
         assert (entry.verdict, entry.job) == (Verdict.NOT_AN_ID, None)
 
@@ -78,7 +78,7 @@ def test_fifty_registrations_of_one_id_at_the_same_time_make_one_job():
 
     def register(_: int) -> int:
         try:
-            [entry] = tracking.track(org, tracking.read_ids(ONE))
+            [entry] = tracking.track(org, job_ids.read(ONE).entries)
             return entry.job.pk
         finally:
             database.close()

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from jobs import tasks
 from jobs.models import Alert, BulkWriteJob, JobEvent
-from jobs.services.registering import callbacks, tracking
+from jobs.services.registering import callbacks, job_ids, tracking
 from jobs.tests.factories import body, make_job, observe
 from jobs.tests.views.called_jobs import is_due
 from jobs.zoho.errors import ZohoRejectedError
@@ -106,7 +106,7 @@ def test_a_job_found_by_callback_is_that_of_who_registers_it(zoho_calls, hooked)
     assert not Alert.objects.exists()
 
     [entry] = tracking.track(
-        hooked, tracking.read_ids(NEW_ID), label="My import", alert_recipients="me@example.com"
+        hooked, job_ids.read(NEW_ID).entries, label="My import", alert_recipients="me@example.com"
     )
 
     assert entry.verdict == tracking.Verdict.ALREADY_TRACKED
