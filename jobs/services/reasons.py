@@ -32,6 +32,11 @@ def as_zoho_wrote(code: str, column: str) -> str:
     return column if code == UNKNOWN else "-".join(filter(None, (code, column)))
 
 
+def name_of(code: str, column: str) -> str:
+    """What a skip reason is called: as Zoho wrote it, or by its code where Zoho wrote nothing."""
+    return as_zoho_wrote(code, column) or code
+
+
 def of_silence(status: str) -> str:
     """The code under which rows are counted for which Zoho names no error, by their status."""
     return UNPROCESSED if status == "unprocessed" else NO_REASON

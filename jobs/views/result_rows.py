@@ -56,7 +56,7 @@ class Cell(NamedTuple):
 class ShownRow(NamedTuple):
     """A row as a page shows it.
 
-    `cells`: each with its column's name; `errors`: the reasons in words, each with Zoho's code.
+    `cells`: each with its column's name; `errors`: the reasons in words, each as Zoho wrote it.
     """
 
     number: int
@@ -128,7 +128,12 @@ def _found(
         "pills": _pills(file, counts, wanted.status),
         "all_count": None if counts is None else counts[""],
         "reasons": [
-            (reason, reasons.describe(reason.code).meaning) for reason in listed[:REASONS_OFFERED]
+            (
+                reason,
+                reasons.name_of(reason.code, reason.field),
+                reasons.describe(reason.code).meaning,
+            )
+            for reason in listed[:REASONS_OFFERED]
         ],
         "download_query": _address(file, wanted),
         "is_filtered": wanted != RowFilter(),
@@ -156,7 +161,7 @@ def _shown(
     errors = said.get(row.errors)
     if errors is None:
         errors = said[row.errors] = [
-            (reasons.in_words(code, column), "-".join(filter(None, (code, column))))
+            (reasons.in_words(code, column), reasons.as_zoho_wrote(code, column))
             for code, column in row.errors[:ERRORS_SHOWN]
         ]
     if not errors and row.status in LEFT_OUT:

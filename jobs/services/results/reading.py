@@ -58,8 +58,8 @@ class RowFilter:
 
     @property
     def reason(self) -> str:
-        """The skip reason as Zoho writes it."""
-        return "-".join(filter(None, (self.code, self.field)))
+        """What the skip reason is called (`reasons.name_of`)."""
+        return reasons.name_of(self.code, self.field or "")
 
     def has_status(self, status: str) -> bool:
         if self.status == "left_out":

@@ -71,6 +71,19 @@ def test_a_left_out_row_without_a_reason_says_so(alice, job):
     assert "did not come to the row" in text_of(get(alice, job, "?status=unprocessed"))
 
 
+def test_a_reason_of_no_known_form_stands_there_as_zoho_wrote_it(alice, db):
+    job = make({"Leads.csv": csv_of(("a", "SKIPPED", "", "no such layout")).decode()})
+
+    page = get(alice, job, "?code=UNKNOWN&field=no+such+layout").content.decode()
+
+    assert page.count("<code>no such layout</code>") == 3
+    assert "<code>UNKNOWN" not in page
+    assert "Reason: <code>UNKNOWN</code>" in get(alice, job, "?code=UNKNOWN").content.decode()
+    assert (
+        "Reason: <code>UNPROCESSED</code>" in get(alice, job, "?code=UNPROCESSED").content.decode()
+    )
+
+
 @pytest.mark.parametrize(
     ("query", "rows"),
     [
