@@ -8,7 +8,7 @@ from jobs.services.connections import connecting
 from jobs.services.registering import tracking
 from jobs.services.registering.tracking import Entry, Verdict
 
-SAMPLE_CONNECTION = "sample-org"
+SAMPLE_NAME = "sample-org"
 SAMPLE_RECIPIENT = "crm-admin@sample.example"
 
 
@@ -21,8 +21,8 @@ def load_sample_org(sandbox_url: str, *, user: User | None = None) -> Connection
     answer.raise_for_status()
     samples = answer.json()
     credentials = samples["connection"]
-    connection = Connection.objects.filter(name=SAMPLE_CONNECTION).first() or Connection(
-        name=SAMPLE_CONNECTION,
+    connection = Connection.objects.filter(name=SAMPLE_NAME).first() or Connection(
+        name=SAMPLE_NAME,
         alert_recipients=SAMPLE_RECIPIENT,
         edition=Connection.Edition.ENTERPRISE,
         paid_users=25,

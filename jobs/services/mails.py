@@ -52,7 +52,7 @@ def compose(alert: Alert, recipients: Sequence[str]) -> EmailMultiAlternatives:
         "skip_percent": wording.percent(job.skip_ratio) if job else "",
         "parts": _parts(job) if job else [],
         "reasons": top_reasons(job, REASONS_TOLD) if job else [],
-        "more_reasons": max(_reasons(job) - REASONS_TOLD, 0) if job else 0,
+        "more_reasons": max(_reason_count(job) - REASONS_TOLD, 0) if job else 0,
     }
     # A line break in a name must not become a header of its own.
     subject = " ".join(_subject(alert).split())
@@ -163,7 +163,7 @@ def _subject(alert: Alert) -> str:
     return f"[Bulkwatch] {what}: {named or job.zoho_job_id}"
 
 
-def _reasons(job: BulkWriteJob) -> int:
+def _reason_count(job: BulkWriteJob) -> int:
     return SkipReason.objects.filter(file__result__job=job).count()
 
 

@@ -25,8 +25,8 @@ DEMO_ENVIRONMENT = {"BULKWATCH_DEMO": "1", "ALLOW_CUSTOM_ZOHO_HOSTS": "1"}
 
 class Command(BaseCommand):
     help = (
-        "Run the broker, the worker, the clock, the lookout and the web server here; Ctrl-C stops "
-        "them all."
+        "Run the broker, the worker, beat, the lookout and the web server here; Ctrl-C stops them "
+        "all."
     )
     # The checks that matter run with `migrate`; here they would only delay the first page.
     requires_system_checks: list[str] = []

@@ -29,7 +29,7 @@ from jobs.services.connections.access import (
 from jobs.services.limits import credits, slots
 from jobs.services.observing import leases, standing
 from jobs.services.observing.batch import Batch
-from jobs.services.observing.standing import Concern
+from jobs.services.observing.standing import ConnectionNews
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (
     TokensThrottledError,
@@ -37,6 +37,7 @@ from jobs.zoho.errors import (
     ZohoRejectedError,
     ZohoThrottledError,
 )
+from jobs.zoho.regions import AddressError
 
 PLACE_FIELDS = ("data_center", "environment", "api_url", "accounts_url", "download_url")
 SIGN_IN_FIELDS = (*PLACE_FIELDS, "client_id", "client_secret", "refresh_token")
@@ -65,11 +66,16 @@ class TestResult:
 
 
 def check_addresses(connection: Connection) -> None:
-    """Raise ValidationError where the connection's addresses cannot be used, saying why."""
+    """Raise ValidationError where the connection's addresses cannot be used, of the field at fault.
+
+    That is its data centre where it is none of the addresses.
+    """
     try:
         region_of(connection)
+    except AddressError as error:
+        raise ValidationError({error.which: str(error)}) from error
     except (CustomHostsForbiddenError, ValueError) as error:
-        raise ValidationError(str(error)) from error
+        raise ValidationError({"data_center": str(error)}) from error
 
 
 def prepare(connection: Connection) -> Connection | None:
@@ -232,7 +238,7 @@ def test(connection: Connection) -> TestResult:
         return _told(connection, asked.error, asked.at)
     if connection.blocked_at is not None:
         leases.make_due_from_now(connection)
-    _note(connection, Concern(asked_at=asked.at, answered_at=asked.at))
+    _note(connection, ConnectionNews(asked_at=asked.at, answered_at=asked.at))
     what = "Asked about an id that no job has, as there is none to ask about yet."
     if asked.job_id != NO_JOB:
         what = f"Asked about job {asked.job_id}."
@@ -328,7 +334,7 @@ def _no_credits(connection: Connection, budget: credits.Credits) -> TestResult:
 
 def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestResult:
     if standing.needs_person(error):
-        _note(connection, Concern(asked_at=asked_at, refusal=error))
+        _note(connection, ConnectionNews(asked_at=asked_at, refusal=error))
         said = wording.error_in_words(error.code, error.message)
         return TestResult(False, said, error.resolution)
     if isinstance(error, ZohoThrottledError):
@@ -349,7 +355,7 @@ def _note_outage(connection: Connection, error: ZohoError, asked_at: datetime) -
     """
     with transaction.atomic():
         batch = Batch(connection, timezone.now())
-        standing.note(batch, Concern(asked_at=asked_at, outage=error), answered=False)
+        standing.note(batch, ConnectionNews(asked_at=asked_at, outage=error), answered=False)
     watched = BulkWriteJob.objects.filter(connection=connection).active()
     soonest = watched.filter(next_poll_at__gt=asked_at).order_by("next_poll_at", "pk").first()
     if soonest is not None:
@@ -357,10 +363,10 @@ def _note_outage(connection: Connection, error: ZohoError, asked_at: datetime) -
 
 
 @transaction.atomic
-def _note(connection: Connection, concern: Concern) -> None:
+def _note(connection: Connection, news: ConnectionNews) -> None:
     """Have the connection stand as if a poll had been answered so."""
     batch = Batch(connection, timezone.now())
-    standing.note(batch, concern, answered=concern.answered_at is not None)
+    standing.note(batch, news, answered=news.answered_at is not None)
     batch.write()
 
 

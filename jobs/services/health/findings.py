@@ -70,7 +70,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchedConnection:
     """A connection, when the first of its next polls is or was due, whether an alert is late.
 
     `credits` where it waits for them. `is_told`: an alert of what keeps it from being read went
@@ -189,7 +189,7 @@ def broker_down(lost: tuple[str, ...], since: datetime | None) -> Finding:
 
 
 def of_polling(
-    seen: Mapping[str, datetime], watches: Sequence[Watch], now: datetime
+    seen: Mapping[str, datetime], watches: Sequence[WatchedConnection], now: datetime
 ) -> Iterator[Finding]:
     if _is_lost(seen.get(Heartbeat.WORKER), now) or _is_lost(seen.get(Heartbeat.BEAT), now):
         return
@@ -218,7 +218,7 @@ def of_polling(
     )
 
 
-def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
+def of_connection(watch: WatchedConnection, now: datetime) -> Iterator[Finding]:
     connection = watch.connection
     if connection.paused:
         return
@@ -266,7 +266,7 @@ def of_connection(watch: Watch, now: datetime) -> Iterator[Finding]:
         yield from _waiting(watch, now)
 
 
-def _unsigned(watch: Watch, now: datetime) -> Finding:
+def _unsigned(watch: WatchedConnection, now: datetime) -> Finding:
     connection = watch.connection
     is_due = watch.next_due is not None and watch.next_due <= now
     return Finding(
@@ -281,7 +281,7 @@ def _unsigned(watch: Watch, now: datetime) -> Finding:
     )
 
 
-def _waiting(watch: Watch, now: datetime) -> Iterator[Finding]:
+def _waiting(watch: WatchedConnection, now: datetime) -> Iterator[Finding]:
     """What a connection waits for, in the words of its page."""
     connection = watch.connection
     waits_for_credits = connection.waiting_for == Connection.Waiting.CREDITS

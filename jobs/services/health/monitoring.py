@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection, Heartbeat
 from jobs.services.health import findings, told_of_connections
-from jobs.services.health.findings import Finding, Watch
+from jobs.services.health.findings import Finding, WatchedConnection
 from jobs.services.health.operators import is_anybody_told
 from jobs.services.limits.credits import Credits, credits_of
 
@@ -137,7 +137,7 @@ def without_database(broker_answers: bool | None = None) -> Health:
     return Health(findings=(*found, *findings.of_disk()), age=DataAge(AgeState.STALE))
 
 
-def _watches(now: datetime) -> list[Watch]:
+def _watches(now: datetime) -> list[WatchedConnection]:
     active = BulkWriteJob.objects.active().filter(
         connection=OuterRef("pk"), next_poll_at__isnull=False
     )
@@ -146,7 +146,7 @@ def _watches(now: datetime) -> list[Watch]:
     connections = list(Connection.objects.annotate(next_due=next_due, has_late_alert=Exists(late)))
     told = told_of_connections.find(connections, now)
     return [
-        Watch(
+        WatchedConnection(
             connection,
             connection.next_due,
             connection.has_late_alert,
@@ -168,7 +168,7 @@ def _late_alerts(now: datetime) -> list[Alert]:
     return list(Alert.objects.overdue(now, findings.MAIL_LATE_AFTER)[:ALERTS_LOOKED_AT])
 
 
-def _age(watches: Sequence[Watch], now: datetime) -> DataAge:
+def _age(watches: Sequence[WatchedConnection], now: datetime) -> DataAge:
     on = [watch for watch in watches if watch.is_on]
     if not on:
         return DataAge(AgeState.IDLE)
@@ -180,6 +180,6 @@ def _age(watches: Sequence[Watch], now: datetime) -> DataAge:
     return DataAge(AgeState.FRESH if answered_at else AgeState.UNANSWERED, answered_at)
 
 
-def _last_answer(watches: Sequence[Watch]) -> datetime | None:
+def _last_answer(watches: Sequence[WatchedConnection]) -> datetime | None:
     answers = (watch.connection.last_answer_at for watch in watches)
     return max((at for at in answers if at is not None), default=None)

@@ -17,9 +17,9 @@ UNANSWERED_TOLD_BY = UNANSWERED_TOLD_AFTER + timedelta(seconds=OUTAGE_MAX_SECOND
 def find(connections: Sequence[Connection], now: datetime) -> set[int]:
     """The keys of those whose present trouble an alert has told to somebody, or will tell.
 
-    Of a block tells the alert that was written with it; of silence and waits the one that no
-    recovery has followed, as `long_waits.open_alert` has it, and of a wait that comes again and
-    again the one of its kind of the last 24 hours. Asks nothing where there is no trouble.
+    A block is told by the alert written with it. A silence or a wait is told by the latest alert
+    without a recovery after it, as in `long_waits.about_of_open_alert`; a wait that keeps coming
+    back, by one of its kind within 24 hours. Asks nothing where there is no trouble.
     """
     troubled = {each.pk: each for each in connections if _is_troubled(each, now)}
     if not troubled:

@@ -119,7 +119,7 @@ class Credits:
     def used_share(self) -> float:
         return self.used / self.budget
 
-    def usable(self, *, for_check: bool) -> int:
+    def ceiling(self, *, for_check: bool) -> int:
         """Of the budget, what all together may use before no poll, or no check, is made."""
         return self.budget - self.budget // 2 if for_check else self.budget
 
@@ -225,7 +225,7 @@ def reserve(
     calls = min(wanted, credits.left_for_checks if for_check else credits.left)
     if wanted and not calls and not credits.is_org_short:
         made = credits.used - _reserved_by_others(stored, slot, now)
-        if made < credits.usable(for_check=for_check):
+        if made < credits.ceiling(for_check=for_check):
             raise NoSlotError(
                 f"All API credits that {connection} has left are reserved for calls under way."
             )
@@ -247,9 +247,9 @@ def free_again_at(
     org_asked_at = now
     if credits.is_org_short and connection.credits_seen_at is not None:
         org_asked_at = max(connection.credits_seen_at + ASKED_ANEW_AFTER, now)
-        if credits.used < credits.usable(for_check=for_check):
+        if credits.used < credits.ceiling(for_check=for_check):
             return org_asked_at
-    over = credits.used - credits.usable(for_check=for_check) + credits.budget * FREE_AGAIN_SHARE
+    over = credits.used - credits.ceiling(for_check=for_check) + credits.budget * FREE_AGAIN_SHARE
     uses = CreditUse.objects.filter(connection=connection).counted(now)
     for hour, calls in uses.order_by("hour").values_list("hour", "calls"):
         over -= calls

@@ -16,7 +16,7 @@ from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
 from jobs.services import wording
 from jobs.services.observing import schedule, standing
 from jobs.services.observing.batch import Batch
-from jobs.services.observing.standing import Concern, error_as_json, needs_person
+from jobs.services.observing.standing import ConnectionNews, error_as_json, needs_person
 from jobs.zoho.client import Answer
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoSignInError, ZohoThrottledError
@@ -55,38 +55,38 @@ def is_outage(error: ZohoError | None) -> bool:
     )
 
 
-def take(batch: Batch, concern: Concern, failed: Sequence[Failed], *, answered: bool) -> None:
-    """Note on jobs what came of asking about them, and in `concern` what is not theirs.
+def take(batch: Batch, news: ConnectionNews, failed: Sequence[Failed], *, answered: bool) -> None:
+    """Note on jobs what came of asking about them, and in `news` what is not theirs.
 
     `failed`: jobs with errors and when they were asked about. `answered`: Zoho has answered about
     other jobs meanwhile, so what failed is these jobs' own.
     """
     own, is_all = _judge_refusals(batch, failed, answered=answered)
     silent = [one for one in failed if is_outage(one[1])]
-    is_outage_of_all = bool(silent) and not answered and _is_everybodys(batch, silent)
+    is_outage_of_all = bool(silent) and not answered and _is_connections_fault(batch, silent)
     for job, error, asked_at in failed:
         logger.info("Job %s could not be read: %s", job.zoho_job_id, error)
         batch.unchanged.append(job)
         if isinstance(error, ZohoThrottledError):
-            concern.throttling = _longer(concern.throttling, error)
+            news.throttling = _longer(news.throttling, error)
         elif is_refusal(error) and not is_all:
             if not (answered or job.pk in own):
-                concern.suspect = job.pk
+                news.suspect = job.pk
             _suspect(batch, job, error, asked_at, is_own=answered or job.pk in own)
         elif needs_person(error):
-            if is_refusal(error) and concern.refusal is None and job.pk not in own:
+            if is_refusal(error) and news.refusal is None and job.pk not in own:
                 # Should it be this job's alone, that shows once others are answered.
                 _note(batch, job, error)
-            concern.refusal = concern.refusal or error
+            news.refusal = news.refusal or error
         elif isinstance(error, ZohoRejectedError):
             _take_rejection(batch, job, error, asked_at)
         else:
             _note(batch, job, error)
             if is_outage_of_all:
-                concern.outage = error
+                news.outage = error
             else:
                 _back_off(batch, job, asked_at)
-                concern.is_silent = not answered
+                news.is_silent = not answered
         job.last_polled_at = asked_at
         job.polls += 1
         if job.poll_state != BulkWriteJob.PollState.ACTIVE:
@@ -127,7 +127,7 @@ def _may_be_alone(batch: Batch, job: BulkWriteJob) -> bool:
     return others.exists() and not suspects.exists()
 
 
-def _is_everybodys(batch: Batch, silent: Sequence[Failed]) -> bool:
+def _is_connections_fault(batch: Batch, silent: Sequence[Failed]) -> bool:
     """Whether nobody's being answered is the connection's fault.
 
     It is not where each of the jobs failed the last time too while others were answered since, nor

@@ -26,7 +26,7 @@ def tell(batch: Batch, connection: Connection) -> None:
     is_being_told = any(
         alert.kind == Alert.Kind.UNREACHABLE and alert.job_id is None for alert in batch.alerts
     )
-    if is_being_told or open_alert(connection) or _was_told_lately(batch, connection):
+    if is_being_told or about_of_open_alert(connection) or _was_told_lately(batch, connection):
         return
     state = state_of(connection, batch.at)
     if state.key == Key.WAITING:
@@ -52,7 +52,7 @@ def is_about_wait(alert: Alert) -> bool:
     return alert.about.startswith(ABOUT)
 
 
-def open_alert(connection: Connection) -> str:
+def about_of_open_alert(connection: Connection) -> str:
     """What the alert is about that tells that the connection is not read; empty once that is over.
 
     Over is what a recovery was told of, whatever else that was told of.

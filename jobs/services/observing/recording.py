@@ -24,7 +24,7 @@ from jobs.models import (
 from jobs.services import judging, outcomes, wording
 from jobs.services.observing import failures, leases, schedule, standing
 from jobs.services.observing.batch import Batch
-from jobs.services.observing.standing import Concern
+from jobs.services.observing.standing import ConnectionNews
 from jobs.services.outcomes import ResourceState
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
@@ -49,9 +49,9 @@ def record(
     # As it is now: what is known of it decides whose fault a failure is.
     connection = Connection.objects.get(pk=connection.pk)
     batch = Batch(connection, timezone.now(), stretch)
-    concern = Concern(asked_at=max((answer.asked_at for answer in answers), default=None))
+    news = ConnectionNews(asked_at=max((answer.asked_at for answer in answers), default=None))
     heard = [answer.asked_at for answer in answers if failures.is_answer(answer)]
-    concern.answered_at = max(heard, default=None)
+    news.answered_at = max(heard, default=None)
     answered = answered or bool(heard)
     failed: list[failures.Failed] = []
     with transaction.atomic():
@@ -71,9 +71,9 @@ def record(
             elif answer.error is not None:
                 failed.append((job, answer.error, answer.asked_at))
             job.lease_token, job.lease_until = "", None
-        failures.take(batch, concern, failed, answered=answered)
+        failures.take(batch, news, failed, answered=answered)
         batch.write_rows()
-        standing.note(batch, concern, answered=answered)
+        standing.note(batch, news, answered=answered)
         batch.write_alerts()
     return batch
 

@@ -50,7 +50,7 @@ FIELDS = [
 
 
 @dataclass(slots=True)
-class Concern:
+class ConnectionNews:
     """What the answers recorded together say of the connection, nothing where they say nothing.
 
     `answered_at`: when the latest question was asked that Zoho answered; `refusal` needs a person;
@@ -91,40 +91,40 @@ def error_as_json(error: ZohoError) -> dict[str, object]:
     }
 
 
-def note(batch: Batch, concern: Concern, *, answered: bool) -> None:
+def note(batch: Batch, news: ConnectionNews, *, answered: bool) -> None:
     """Store what the answers say of the connection. To be called in a transaction.
 
     `answered`: Zoho has answered about some job of the batch, now or before.
     """
-    if concern.asked_at is None:
+    if news.asked_at is None:
         return
     # Last of the rows that a batch locks: its jobs come first.
     connection = Connection.objects.select_for_update(no_key=True).get(pk=batch.connection.pk)
-    _forget_unasked_time(batch, connection, concern.asked_at)
-    if concern.is_poll:
-        connection.last_polled_at = concern.asked_at
-    if concern.answered_at is not None:
-        _take_answer(batch, connection, concern.answered_at)
-    is_silent = concern.is_silent or concern.outage or concern.throttling
+    _forget_unasked_time(batch, connection, news.asked_at)
+    if news.is_poll:
+        connection.last_polled_at = news.asked_at
+    if news.answered_at is not None:
+        _take_answer(batch, connection, news.answered_at)
+    is_silent = news.is_silent or news.outage or news.throttling
     if is_silent and not answered and connection.unanswered_since is None:
-        connection.unanswered_since = concern.asked_at
-    if concern.refusal is not None:
-        _block(batch, connection, concern.refusal)
-    elif concern.throttling is not None:
-        _slow_down(batch, connection, concern.throttling, answered=answered)
-    elif concern.outage is not None:
-        _note_outage(batch, connection, concern.outage)
-    elif concern.suspect is not None and not answered:
-        _try_another(batch, connection, concern.suspect)
+        connection.unanswered_since = news.asked_at
+    if news.refusal is not None:
+        _block(batch, connection, news.refusal)
+    elif news.throttling is not None:
+        _slow_down(batch, connection, news.throttling, answered=answered)
+    elif news.outage is not None:
+        _note_outage(batch, connection, news.outage)
+    elif news.suspect is not None and not answered:
+        _try_another(batch, connection, news.suspect)
     connection.save(update_fields=FIELDS)
 
 
-def note_download(connection: Connection, concern: Concern) -> None:
+def note_download(connection: Connection, news: ConnectionNews) -> None:
     """Store and tell what the answer to a download says of its connection as a whole."""
-    concern.is_poll = False
+    news.is_poll = False
     with transaction.atomic():
         batch = Batch(connection, timezone.now())
-        note(batch, concern, answered=concern.answered_at is not None)
+        note(batch, news, answered=news.answered_at is not None)
         batch.write_alerts()
 
 
@@ -195,7 +195,7 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
             "Zoho answers about its jobs again.",
             about=blocked_at.isoformat(),
         )
-    elif not is_held and looks and (about := long_waits.open_alert(connection)):
+    elif not is_held and looks and (about := long_waits.about_of_open_alert(connection)):
         batch.tell(
             Alert.Kind.RECOVERED,
             "Zoho answers about its jobs again.",
@@ -289,7 +289,7 @@ def _count_failure(batch: Batch, connection: Connection, error: ZohoError) -> No
     lasted = batch.at - since
     if lasted < UNANSWERED_TOLD_AFTER:
         return
-    told = long_waits.open_alert(connection)
+    told = long_waits.about_of_open_alert(connection)
     # What was told of a wait promised that it would go on by then, and did not tell of an outage.
     is_news = told.startswith(long_waits.ABOUT) and not isinstance(error, ZohoThrottledError)
     if not told or is_news:

@@ -37,7 +37,7 @@ from jobs.services.judging import judge_again
 from jobs.services.limits import credits, slots
 from jobs.services.observing import schedule, waiting
 from jobs.services.observing.standing import (
-    Concern,
+    ConnectionNews,
     answers_lately,
     error_as_json,
     hold_back_for_credits,
@@ -235,9 +235,9 @@ def _take_refusal(result: Result, error: ZohoError, asked_at: datetime) -> None:
     is_own = is_of_file and was_refused and answered_at is not None and answered_at > refused_at
     if not is_own:
         if not (is_of_file and answers_lately(connection, asked_at)):
-            note_download(connection, Concern(asked_at, refusal=error))
+            note_download(connection, ConnectionNews(asked_at, refusal=error))
         elif BulkWriteJob.objects.filter(connection=connection).active().exists():
-            note_download(connection, Concern(asked_at, suspect=result.job_id))
+            note_download(connection, ConnectionNews(asked_at, suspect=result.job_id))
         elif error.code in RENEWABLE:
             # No poll renews the token meanwhile: it may be a dead one, and ends within the hour.
             retry = timedelta(seconds=schedule.seconds_to_retry(result.attempts))
@@ -255,7 +255,7 @@ def _note_answer(connection: Connection, asked_at: datetime) -> None:
     if not connection.is_blocked:
         return
     if not BulkWriteJob.objects.filter(connection=connection).active().exists():
-        note_download(connection, Concern(asked_at, answered_at=asked_at))
+        note_download(connection, ConnectionNews(asked_at, answered_at=asked_at))
 
 
 def _analyses(result: Result, file: BinaryIO) -> Sequence[FileAnalysis]:
