@@ -13,7 +13,7 @@ from jobs.services.limits import credits
 from jobs.zoho.regions import DATA_CENTERS
 
 SECRETS = ("client_secret", "grant_code", "refresh_token")
-ADDRESSES = {"api_url": "API", "accounts_url": "accounts", "download_url": "download"}
+ADDRESSES = ("api_url", "accounts_url", "download_url")
 API_VERSIONS = ("v8", "v7", "v6", "v5", "v4", "v3", "v2.1", "v2")
 
 
@@ -104,16 +104,7 @@ class ConnectionForm(forms.ModelForm):
         try:
             connecting.check_addresses(self.instance)
         except ValidationError as error:
-            self.add_error(self._field_of(error), error)
-
-    def _field_of(self, error: ValidationError) -> str:
-        """The field that a refused address stands in."""
-        text = " ".join(error.messages)
-        for name, what in ADDRESSES.items():
-            is_missing = name != "download_url" and not getattr(self.instance, name)
-            if name in self.fields and (is_missing or f"The {what} address" in text):
-                return name
-        return "data_center"
+            self.add_error(None, error)
 
     def store(self) -> bool:
         """Store a valid form's connection; False, with the errors in their fields, if refused."""

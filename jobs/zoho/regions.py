@@ -110,6 +110,14 @@ def shown_address(url: str) -> str:
     return clean_text(ascii(url), 200)
 
 
+class AddressError(ValueError):
+    """An address of one's own that cannot be used; ``which`` is its parameter of `region_for`."""
+
+    def __init__(self, which: str, message: str) -> None:
+        super().__init__(message)
+        self.which = which
+
+
 class DataCenter(NamedTuple):
     """One of Zoho's data centres.
 
@@ -258,7 +266,7 @@ def region_for(
 
     ``data_center`` is a key of DATA_CENTERS, or "custom" with addresses of one's own (https, or
     http on this machine; the download address defaults to the API's). Raises ValueError with a
-    sentence for a person otherwise.
+    sentence for a person otherwise, AddressError where an address is to blame.
     """
     if environment not in ENVIRONMENTS:
         raise ValueError(
@@ -266,10 +274,13 @@ def region_for(
         )
     if data_center == CUSTOM:
         if not api_url or not accounts_url:
-            raise ValueError("A custom data centre needs an API address and an accounts address.")
-        api = _own_address(api_url, "API")
-        accounts = _own_address(accounts_url, "accounts")
-        download = _own_address(download_url or api_url, "download")
+            raise AddressError(
+                "accounts_url" if api_url else "api_url",
+                "A custom data centre needs an API address and an accounts address.",
+            )
+        api = _own_address("api_url", api_url, "API")
+        accounts = _own_address("accounts_url", accounts_url, "accounts")
+        download = _own_address("download_url", download_url or api_url, "download")
         downloads = (download,) if download == api else (download, api)
         return Region(CUSTOM, environment, api, accounts, downloads, True)
     center = DATA_CENTERS.get(data_center)
@@ -298,10 +309,12 @@ def organisation_in(download_url: str) -> str:
     return found[1] if found else ""
 
 
-def _own_address(url: str, what: str) -> str:
+def _own_address(which: str, url: str, what: str) -> str:
     address = parse_address(url.strip())
     if address is None or "?" in address.target:
-        raise ValueError(f"The {what} address is not a plain http(s) address.")
+        raise AddressError(which, f"The {what} address is not a plain http(s) address.")
     if address.scheme == "http" and not _is_loopback(address.host):
-        raise ValueError(f"The {what} address must use https; http is for this machine only.")
+        raise AddressError(
+            which, f"The {what} address must use https; http is for this machine only."
+        )
     return str(address).rstrip("/")

@@ -1,7 +1,7 @@
 import pytest
 
 from jobs.zoho.errors import UnsafeUrlError
-from jobs.zoho.regions import DATA_CENTERS, parse_address, region_for
+from jobs.zoho.regions import DATA_CENTERS, AddressError, parse_address, region_for
 
 US = region_for("us")
 RELATIVE = "/v7/crm/org6196138/bulk-write/111/111.zip"
@@ -213,8 +213,12 @@ class TestCustom:
         ["http://example.com", "ftp://localhost", "", "localhost", "https://u:p@x.example", "//x"],
     )
     def test_an_address_must_be_https_or_on_this_machine(self, url):
-        with pytest.raises(ValueError, match="address"):
+        with pytest.raises(AddressError, match="address") as refused:
             region_for("custom", api_url=url, accounts_url="https://a.example")
+        assert refused.value.which == "api_url"
+        with pytest.raises(AddressError, match="address") as refused:
+            region_for("custom", api_url="https://a.example", accounts_url=url)
+        assert refused.value.which == "accounts_url"
 
 
 @pytest.mark.parametrize("key", ["", "US", "mars", "www"])
