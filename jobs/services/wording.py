@@ -48,7 +48,7 @@ def percent(ratio: float | None) -> str:
 
 
 def verdict_sentence(job: BulkWriteJob) -> str:
-    """The verdict on a job as one sentence, without its final stop's company of details."""
+    """The verdict on a job as one sentence."""
     counts = counts_of(job)
     total = counts.total
     match job.outcome:

@@ -92,9 +92,9 @@ def _digest(*what: object) -> str:
 def check(broker_answers: bool | None = None, *, is_starting: bool = False) -> Health:
     """What is wrong now. Costs two short questions to the database, some more where much is wrong.
 
-    Who has just asked the broker says what it answered; otherwise it is asked where a part was
-    not seen lately, without keeping the caller waiting. `is_starting`: parts that were not seen
-    lately are to be said to start.
+    `broker_answers`: what the broker said if the caller has just asked it; otherwise it is asked
+    here where a part was not seen lately, without keeping the caller waiting. `is_starting`: parts
+    that were not seen lately are to be said to start.
     """
     now = timezone.now()
     try:

@@ -120,7 +120,7 @@ class Credits:
         return self.used / self.budget
 
     def ceiling(self, *, for_check: bool) -> int:
-        """Of the budget, what all together may use before no poll, or no check, is made."""
+        """How much of the budget may be used before polls, or checks, stop."""
         return self.budget - self.budget // 2 if for_check else self.budget
 
     @property
@@ -213,10 +213,10 @@ def reserve(
     """Count calls that are about to be made under a slot, as many of `wanted` as are left.
 
     Callers ask for no more than AHEAD for each call at a time that the slot allows: what others may
-    yet give back is reckoned by that. `for_check`: for a check of
-    ids, as many as are left for such. What is not made in the end is to be given back: `spend` with
-    a negative number and the hour. None are left where calls that were made have used the budget;
-    where others have merely reserved the rest, and may give it back, raises NoSlotError.
+    yet give back is reckoned by that. `for_check`: for a check of ids, as many as are left for
+    such. What is not made in the end is to be given back: `spend` with a negative number and the
+    hour. None are left where calls that were made have used the budget; where others have merely
+    reserved the rest, and may give it back, raises NoSlotError.
     """
     # The row's lock makes one counter of all processes.
     stored = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)

@@ -128,7 +128,7 @@ def _may_be_alone(batch: Batch, job: BulkWriteJob) -> bool:
 
 
 def _is_connections_fault(batch: Batch, silent: Sequence[Failed]) -> bool:
-    """Whether nobody's being answered is the connection's fault.
+    """Whether it is the connection's fault that no job was answered.
 
     It is not where each of the jobs failed the last time too while others were answered since, nor
     where one answer, of a connection that answers, could not be read.

@@ -44,7 +44,7 @@ def _was_told_lately(batch: Batch, connection: Connection) -> bool:
 
 
 def about_reason(connection: Connection) -> str:
-    """How an alert's `about` begins that tells of a wait for what a connection waits for now."""
+    """The beginning of `about` in alerts of the wait that this connection is in now."""
     return f"{ABOUT}{connection.waiting_for} from "
 
 
@@ -53,9 +53,9 @@ def is_about_wait(alert: Alert) -> bool:
 
 
 def about_of_open_alert(connection: Connection) -> str:
-    """What the alert is about that tells that the connection is not read; empty once that is over.
+    """The `about` of the latest alert that this connection is not read.
 
-    Over is what a recovery was told of, whatever else that was told of.
+    "" where there is none, or a recovery was told since.
     """
     told = Alert.objects.filter(connection=connection, job=None)
     kinds = (Alert.Kind.UNREACHABLE, Alert.Kind.RECOVERED)

@@ -162,8 +162,8 @@ def _hold(
 ) -> bool:
     """Have a connection wait until then, unless what it waits for already goes before that.
 
-    Of two waits the longer one; but what is promised before what is only reckoned here: a person
-    may end that one before its time. Whether the new one holds.
+    The longer wait wins; but one set by Zoho or the budget wins over one that is only reckoned
+    here, which a person may end early. Returns whether the new wait holds.
     """
     if connection.resume_at is not None and connection.resume_at > batch.at:
         was_promised, is_promised = connection.waiting_for in PROMISED, waiting_for in PROMISED

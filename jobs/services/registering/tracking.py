@@ -32,8 +32,8 @@ def track(
 
     `label` is for those that have none of their own. Returns the entries with their jobs, those
     already tracked marked as such. Registering the same id twice at the same time makes one job.
-    A job that was found by callback is from now on that of who registers it, with what they say
-    of it where nothing was said.
+    A job found by callback becomes the registering person's: their label, tags and recipients fill
+    what was empty.
     """
     labels = {
         entry.job_id: entry.label or label for entry in entries if entry.verdict == Verdict.TRACKED

@@ -66,8 +66,8 @@ AT_A_TIME = 1
 # Zoho keeps a result for seven days, so there is time to wait for better weather.
 KEEP_TRYING = RESULT_KEPT_FOR
 SLOW_RETRY = timedelta(minutes=30)
-# Of a download that Zoho refuses as it may every call: what polls learn meanwhile tells. While
-# the connection needs a person, nothing of it is fetched anyway.
+# For a refusal that may concern every call: polls show meanwhile whether it does. While the
+# connection needs a person, nothing of it is fetched anyway.
 REFUSED_RETRY = timedelta(minutes=1)
 # Of a download for which no call was free.
 SLOT_RETRY = timedelta(seconds=5)
