@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from jobs.management.commands._jobs import get_connection
 from jobs.models import BulkWriteJob, CheckedId, Connection
+from jobs.services.errors import own_error
 from jobs.services.limits.slots import NoSlotError
 from jobs.services.observing.waiting import moment
 from jobs.services.registering import id_asking, job_ids, tracking
@@ -136,7 +137,7 @@ class Command(BaseCommand):
                 give_up = time.monotonic() + SLOT_PATIENCE_SECONDS
             except NoSlotError as error:
                 if time.monotonic() >= give_up:
-                    return findings | self._not_asked(left, {"message": str(error)})
+                    return findings | self._not_asked(left, own_error(str(error)))
                 time.sleep(1)
             except CannotAskError as error:
                 now = timezone.now()
@@ -148,12 +149,11 @@ class Command(BaseCommand):
         return findings
 
     def _not_asked(self, left: dict[str, None], error: dict[str, Any]) -> dict[str, Finding]:
-        said = " ".join(filter(None, (error["message"], error.get("resolution"))))
+        said = " ".join(filter(None, (error["message"], error["resolution"])))
         self.stderr.write(f"{_ids(len(left), 'was', 'were')} not asked about: {said}")
         for job_id in left:
             self.stderr.write(f"{job_id}: not registered. It was not asked about.")
-        whole = {"code": None, "http_status": None, "resolution": ""} | error
-        return {job_id: Finding(CheckedId.Answer.NO_ANSWER, error=whole) for job_id in left}
+        return {job_id: Finding(CheckedId.Answer.NO_ANSWER, error=error) for job_id in left}
 
     def _tell_finding(self, job_id: str, finding: Finding) -> None:
         if finding.said == CheckedId.Answer.FOUND:

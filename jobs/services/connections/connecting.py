@@ -26,6 +26,7 @@ from jobs.services.connections.access import (
     open_tokens,
     region_of,
 )
+from jobs.services.errors import own_error
 from jobs.services.limits import credits, slots
 from jobs.services.observing import leases, standing
 from jobs.services.observing.batch import Batch
@@ -181,12 +182,7 @@ def to_be_proven(connection: Connection, why: str) -> None:
     stored = Connection.objects.filter(pk=connection.pk)
     stored.update(failures=Greatest("failures", 1), unanswered_since=None, last_error=None)
     stored.exclude(blocked_at=None).update(
-        last_error={
-            "code": None,
-            "http_status": None,
-            "message": f"{why} Whether it works is not known yet.",
-            "resolution": "Test the connection.",
-        }
+        last_error=own_error(f"{why} Whether it works is not known yet.", "Test the connection.")
     )
     connection.refresh_from_db(fields=["failures", "unanswered_since", "last_error", "blocked_at"])
 

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 
 from jobs.models import Alert, BulkWriteJob, JobEvent, Snapshot
 from jobs.services import wording
+from jobs.services.errors import error_as_json
 from jobs.services.observing import schedule, standing
 from jobs.services.observing.batch import Batch
-from jobs.services.observing.standing import ConnectionNews, error_as_json, needs_person
+from jobs.services.observing.standing import ConnectionNews, needs_person
 from jobs.zoho.client import Answer
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoSignInError, ZohoThrottledError

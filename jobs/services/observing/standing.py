@@ -14,6 +14,7 @@ from django.utils import timezone
 from jobs.models import Alert, BulkWriteJob, Connection
 from jobs.models.leases import is_free
 from jobs.services import wording
+from jobs.services.errors import error_as_json
 from jobs.services.limits import credits
 from jobs.services.observing import long_waits, schedule
 from jobs.services.observing.batch import Batch
@@ -79,16 +80,6 @@ def answers_lately(connection: Connection, now: datetime) -> bool:
     """Whether Zoho has answered about one of its jobs within the last hour."""
     answered_at = connection.last_answer_at
     return answered_at is not None and now - answered_at < ANSWERS_FOR
-
-
-def error_as_json(error: ZohoError) -> dict[str, object]:
-    """`{"code", "http_status", "message", "resolution"}`, the form in which errors are stored."""
-    return {
-        "code": error.code,
-        "http_status": error.http_status,
-        "message": error.message,
-        "resolution": error.resolution,
-    }
 
 
 def note(batch: Batch, news: ConnectionNews, *, answered: bool) -> None:

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from jobs.models import CheckedId, Connection, UndecryptableError
 from jobs.services.connections.access import CustomHostsForbiddenError, open_client
+from jobs.services.errors import error_as_json, own_error
 from jobs.services.limits import credits, slots
 from jobs.services.limits.booking import Booking
 from jobs.services.observing import asking, failures, standing, waiting
-from jobs.services.observing.standing import error_as_json
 from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.errors import ZohoError, ZohoRejectedError, ZohoThrottledError
 from jobs.zoho.payloads import LARGEST_COUNT, JobDetails
@@ -127,13 +127,13 @@ def check_askable(connection: Connection) -> None:
         raise CannotAskError(_needs_person(connection))
     if not connection.is_signed_in:
         message = f"Nobody has signed in to Zoho for the connection {connection.name} yet."
-        raise CannotAskError(_said(message, "Sign in to Zoho first."))
+        raise CannotAskError(own_error(message, "Sign in to Zoho first."))
     if connection.paused:
         message = f"The connection {connection.name} is paused."
-        raise CannotAskError(_said(message, "Resume it first."))
+        raise CannotAskError(own_error(message, "Resume it first."))
     if why_not := waiting.why_not(connection, timezone.now()):
         is_short = connection.waiting_for in _SHORT_WAITS
-        raise CannotAskError(_said(why_not), connection.resume_at if is_short else None)
+        raise CannotAskError(own_error(why_not), connection.resume_at if is_short else None)
 
 
 def no_credits(connection: Connection, budget: credits.Credits) -> CannotAskError:
@@ -141,7 +141,7 @@ def no_credits(connection: Connection, budget: credits.Credits) -> CannotAskErro
     now = timezone.now()
     until = waiting.moment(credits.free_again_at(connection, budget, now, for_check=True), now)
     return CannotAskError(
-        _said(
+        own_error(
             f"The API credits that checks on {connection.name} may use within 24 hours are used "
             f"up, as half of all is kept for polling: some are free again {until}.",
             "Go on with this check then, or give the connection a larger budget.",
@@ -153,7 +153,9 @@ def _open(connection: Connection, threads: int) -> BulkWriteClient:
     try:
         return open_client(connection, threads=threads)
     except (CustomHostsForbiddenError, UndecryptableError, ValueError) as error:
-        raise CannotAskError(_said(str(error), "Correct the connection, then go on.")) from error
+        raise CannotAskError(
+            own_error(str(error), "Correct the connection, then go on.")
+        ) from error
 
 
 def _answers(
@@ -233,7 +235,3 @@ def _needs_person(connection: Connection) -> dict[str, Any]:
         "message": known.get("message") or f"Zoho refuses the connection {connection.name}.",
         "resolution": known.get("resolution") or "Repair the connection, then go on.",
     }
-
-
-def _said(message: str, resolution: str = "") -> dict[str, Any]:
-    return {"code": None, "http_status": None, "message": message, "resolution": resolution}

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from jobs.models import BulkWriteJob, CheckedId, Connection, IdCheck
 from jobs.services.bulk import update_rows
+from jobs.services.errors import own_error
 from jobs.services.limits import credits
 from jobs.services.limits.slots import ENOUGH_FOR_ALL, NoSlotError
 from jobs.services.registering import id_asking, tracking
@@ -41,12 +42,10 @@ KEPT_FOR = timedelta(hours=24)
 MOST_LEFT_OUT = 1_000
 # On end without any answer, also those whose worker died: what is wrong does not pass by itself.
 MOST_VAIN_BOUTS = 3
-BROKEN = {
-    "code": None,
-    "http_status": None,
-    "message": "Something went wrong in Bulkwatch while Zoho was asked or its answers were stored.",
-    "resolution": "The worker's log says what. Go on with this check, or register without one.",
-}
+BROKEN = own_error(
+    "Something went wrong in Bulkwatch while Zoho was asked or its answers were stored.",
+    "The worker's log says what. Go on with this check, or register without one.",
+)
 FINDING_FIELDS = ["answer", "status", "modules", "rows", "created_time", "error"]
 
 

@@ -33,13 +33,13 @@ from jobs.services.connections.access import (
     open_tokens,
     unusable,
 )
+from jobs.services.errors import error_as_json, own_error
 from jobs.services.judging import judge_again
 from jobs.services.limits import credits, slots
 from jobs.services.observing import schedule, waiting
 from jobs.services.observing.standing import (
     ConnectionNews,
     answers_lately,
-    error_as_json,
     hold_back_for_credits,
     needs_person,
     note_download,
@@ -141,7 +141,7 @@ def _attempt(result: Result, slot: slots.Slot, reserved: credits.Reserved) -> No
     if timezone.now() - ended_at >= KEEP_TRYING and result.attempts > 1:
         _settle(result, reserved, 0)
         _end(
-            result, Result.State.FAILED, (result.error or _own_error(UNREAD)) | {"resolution": LATE}
+            result, Result.State.FAILED, (result.error or own_error(UNREAD)) | {"resolution": LATE}
         )
     else:
         _fetch(result, slot, reserved)
@@ -209,13 +209,13 @@ def _fetch(result: Result, slot: slots.Slot, reserved: credits.Reserved) -> None
         wait = schedule.seconds_to_retry(result.attempts)
         _try_later(result, error_as_json(error), timedelta(seconds=wait))
     except UnsafeArchiveError as error:
-        _end(result, Result.State.REFUSED, _own_error(f"{error} It was not kept.", ASK_ZOHO))
+        _end(result, Result.State.REFUSED, own_error(f"{error} It was not kept.", ASK_ZOHO))
     except ResultFileError as error:
         _unreadable(result, str(error))
     except OSError as error:
         logger.warning("Result of job %s could not be stored: %s", result.job, error)
         message = f"It could not be stored here: {error.strerror or error}."
-        _try_later(result, _own_error(message, MAKE_ROOM), SLOW_RETRY)
+        _try_later(result, own_error(message, MAKE_ROOM), SLOW_RETRY)
 
 
 def _take_refusal(result: Result, error: ZohoError, asked_at: datetime) -> None:
@@ -366,7 +366,7 @@ def _store_analysis(result: Result, analyses: Sequence[FileAnalysis]) -> None:
 
 
 def _unreadable(result: Result, message: str) -> None:
-    error = _own_error(message, ASK_ZOHO)
+    error = own_error(message, ASK_ZOHO)
     result.unreadable_attempts += 1
     if result.unreadable_attempts >= READ_ATTEMPTS:
         _end(result, Result.State.FAILED, error)
@@ -404,7 +404,3 @@ def _end(result: Result, state: Result.State, error: dict[str, object] | None) -
         text=f"{text}: {error['message']}"[:500] if error else text,
     )
     alerting.release_held(result.job_id)
-
-
-def _own_error(message: str, resolution: str = "") -> dict[str, object]:
-    return {"code": None, "http_status": None, "message": message, "resolution": resolution}
