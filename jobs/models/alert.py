@@ -12,20 +12,23 @@ from jobs.models.leases import is_free
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
+    def of_connections(self) -> Self:
+        """Alerts about a connection as a whole, not about one of its jobs."""
+        return self.filter(job=None)
+
+    def pending(self) -> Self:
+        """Alerts that are still to be sent."""
+        return self.filter(state=Alert.State.PENDING)
+
     def due(self, now: datetime) -> Self:
         """Alerts to send now that no worker is sending, the oldest first."""
-        return self.filter(
-            is_free(now, Alert.LONGEST_LEASE),
-            state=Alert.State.PENDING,
-            next_attempt_at__lte=now,
-        ).order_by("pk")
+        free = self.pending().filter(is_free(now, Alert.LONGEST_LEASE))
+        return free.filter(next_attempt_at__lte=now).order_by("pk")
 
     def overdue(self, now: datetime, after: timedelta) -> Self:
         """Alerts that wait for longer than that: trying failed, or nobody tries."""
         tried = Q(attempts__gt=0) | Q(next_attempt_at__lte=now - timedelta(minutes=1))
-        return self.filter(tried, state=Alert.State.PENDING, created_at__lte=now - after).order_by(
-            "next_attempt_at"
-        )
+        return self.pending().filter(tried, created_at__lte=now - after).order_by("next_attempt_at")
 
 
 class Alert(models.Model):

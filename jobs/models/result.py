@@ -33,20 +33,19 @@ class RowCountsMixin(models.Model):
 
 
 class ResultQuerySet(models.QuerySet["Result"]):
+    def pending(self) -> Self:
+        """Results that are still to be fetched."""
+        return self.filter(state=Result.State.PENDING)
+
     def due(self, now: datetime) -> Self:
         """Results to fetch now that no worker is fetching, the longest waiting first."""
-        return self.filter(
-            is_free(now, Result.LONGEST_LEASE),
-            state=Result.State.PENDING,
-            next_attempt_at__lte=now,
-        ).order_by("next_attempt_at")
+        free = self.pending().filter(is_free(now, Result.LONGEST_LEASE))
+        return free.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
 
     def being_fetched(self, now: datetime) -> Self:
         """Results that some worker is fetching."""
-        return self.filter(
-            state=Result.State.PENDING,
-            lease_until__gt=now,
-            lease_until__lte=now + Result.LONGEST_LEASE,
+        return self.pending().filter(
+            lease_until__gt=now, lease_until__lte=now + Result.LONGEST_LEASE
         )
 
     def kept_before(self, moment: datetime) -> Self:

@@ -86,9 +86,7 @@ def fact_of_end(
 
 def release_held(job_id: int) -> None:
     """Send a job's waiting alerts now: its result file has been read, or never will be."""
-    Alert.objects.filter(job_id=job_id, state=Alert.State.PENDING, attempts=0).update(
-        next_attempt_at=timezone.now()
-    )
+    Alert.objects.pending().filter(job_id=job_id, attempts=0).update(next_attempt_at=timezone.now())
 
 
 def deliver_due() -> int:

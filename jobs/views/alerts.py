@@ -56,7 +56,7 @@ def alert_list(request: HtmxHttpRequest) -> HttpResponse:
         "chosen": AlertFilter(filters),
         "filters": filters,
         "ignored": ignored,
-        "is_live": Alert.objects.filter(state=Alert.State.PENDING).exists(),
+        "is_live": Alert.objects.pending().exists(),
         "address": request.get_full_path(),
     }
     if request.htmx:

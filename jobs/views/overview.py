@@ -37,7 +37,7 @@ def _live_part() -> dict[str, Any]:
     outcome_counts = BulkWriteJob.objects.outcome_counts()
     attention = list(jobs.needing_attention().order_by("-pk")[: ROWS_SHOWN + 1])
     running = list(jobs.filter(outcome=Outcome.RUNNING).order_by("-pk")[:ROWS_SHOWN])
-    alerts_waiting = Alert.objects.filter(state=Alert.State.PENDING).count()
+    alerts_waiting = Alert.objects.pending().count()
     unread = BulkWriteJob.objects.active().filter(outcome=Outcome.UNKNOWN).count()
     return {
         "outcome_counts": outcome_counts,
@@ -53,7 +53,7 @@ def _live_part() -> dict[str, Any]:
         "due_total": BulkWriteJob.objects.due(timezone.now()).count(),
         "alerts_waiting": alerts_waiting,
         "is_live": BulkWriteJob.objects.live().exists()
-        or Result.objects.filter(state=Result.State.PENDING).exists()
+        or Result.objects.pending().exists()
         or bool(alerts_waiting),
     }
 

@@ -25,7 +25,8 @@ def find(connections: Sequence[Connection], now: datetime) -> set[int]:
     if not troubled:
         return set()
     latest = (
-        Alert.objects.filter(connection__in=troubled, job=None)
+        Alert.objects.of_connections()
+        .filter(connection__in=troubled)
         .values_list("connection", "kind", "state")
         .annotate(Max("pk"), Max("created_at"))
         .order_by()
@@ -55,8 +56,8 @@ def _told_of_waits(connections: Sequence[Connection], now: datetime) -> set[int]
     if not waiting:
         return set()
     since = now - long_waits.TOLD_AGAIN_AFTER
-    alerts = Alert.objects.filter(connection__in=waiting, job=None, created_at__gt=since)
-    of_waits = alerts.filter(kind=Alert.Kind.UNREACHABLE, about__startswith=long_waits.ABOUT)
+    lately = Alert.objects.of_connections().filter(connection__in=waiting, created_at__gt=since)
+    of_waits = lately.filter(kind=Alert.Kind.UNREACHABLE, about__startswith=long_waits.ABOUT)
     return {
         pk
         for pk, about, state in of_waits.values_list("connection", "about", "state")

@@ -38,9 +38,10 @@ def tell(batch: Batch, connection: Connection) -> None:
 
 
 def _was_told_lately(batch: Batch, connection: Connection) -> bool:
-    told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
+    told = Alert.objects.of_connections().filter(connection=connection)
     since = batch.at - TOLD_AGAIN_AFTER
-    return told.filter(about__startswith=about_reason(connection), created_at__gt=since).exists()
+    waits = told.filter(kind=Alert.Kind.UNREACHABLE)
+    return waits.filter(about__startswith=about_reason(connection), created_at__gt=since).exists()
 
 
 def about_reason(connection: Connection) -> str:
@@ -57,7 +58,7 @@ def about_of_open_alert(connection: Connection) -> str:
 
     "" where there is none, or a recovery was told since.
     """
-    told = Alert.objects.filter(connection=connection, job=None)
+    told = Alert.objects.of_connections().filter(connection=connection)
     kinds = (Alert.Kind.UNREACHABLE, Alert.Kind.RECOVERED)
     of_kinds = told.filter(kind__in=kinds).order_by().values_list("kind").annotate(Max("pk"))
     latest = dict(of_kinds)

@@ -223,8 +223,8 @@ def _forget_unasked_time(batch: Batch, connection: Connection, asked_at: datetim
 
 
 def _was_told(connection: Connection, since: datetime) -> bool:
-    told = Alert.objects.filter(connection=connection, job=None, kind=Alert.Kind.UNREACHABLE)
-    return told.filter(about=since.isoformat()).exists()
+    told = Alert.objects.of_connections().filter(connection=connection)
+    return told.filter(kind=Alert.Kind.UNREACHABLE, about=since.isoformat()).exists()
 
 
 def _block(batch: Batch, connection: Connection, error: ZohoError) -> None:

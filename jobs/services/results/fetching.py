@@ -164,7 +164,7 @@ def _put_off(result: Result, until: datetime | None) -> None:
     fields: dict[str, datetime | None] = {"lease_until": None}
     if until is not None:
         fields["next_attempt_at"] = until
-    Result.objects.filter(pk=result.pk, state=Result.State.PENDING).update(**fields)
+    Result.objects.pending().filter(pk=result.pk).update(**fields)
 
 
 def _fetch(result: Result, slot: slots.Slot, reserved: credits.Reserved) -> None:
@@ -297,7 +297,7 @@ def _keep(result: Result, file: BinaryIO, analyses: Sequence[FileAnalysis]) -> N
     with transaction.atomic():
         # The job before its result, as in `recording`: the other way round they could deadlock.
         BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
-        pending = Result.objects.select_for_update().filter(state=Result.State.PENDING)
+        pending = Result.objects.pending().select_for_update()
         if not pending.filter(pk=result.pk).exists():
             storage.delete(kept_as)
             return
@@ -378,7 +378,7 @@ def _unreadable(result: Result, message: str) -> None:
 
 def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> None:
     # Only what is still to be fetched: another worker may have kept it meanwhile.
-    Result.objects.filter(pk=result.pk, state=Result.State.PENDING).update(
+    Result.objects.pending().filter(pk=result.pk).update(
         error=error, next_attempt_at=timezone.now() + wait, lease_until=None
     )
 
@@ -386,7 +386,7 @@ def _try_later(result: Result, error: dict[str, object], wait: timedelta) -> Non
 @transaction.atomic
 def _end(result: Result, state: Result.State, error: dict[str, object] | None) -> None:
     BulkWriteJob.objects.select_for_update().get(pk=result.job_id)
-    if not Result.objects.filter(pk=result.pk, state=Result.State.PENDING).exists():
+    if not Result.objects.pending().filter(pk=result.pk).exists():
         return
     result.state, result.error = state, error
     if state != Result.State.ARCHIVED:
