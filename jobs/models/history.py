@@ -1,7 +1,12 @@
 """What was seen of a job and what happened to it, oldest first."""
 
+from datetime import datetime
+from typing import Self
+
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
+from django.utils import timezone
 
 from jobs.models.job import BulkWriteJob, CountsMixin, Outcome
 
@@ -29,8 +34,24 @@ class Snapshot(CountsMixin):
         return f"{self.status_raw} at {self.first_seen_at}"
 
 
+class JobEventQuerySet(models.QuerySet["JobEvent"]):
+    def note(
+        self,
+        job_id: int,
+        kind: "JobEvent.Kind",
+        text: str = "",
+        *,
+        actor: User | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Store what happened to a job: now, unless said."""
+        JobEvent.of(job_id, kind, text, at=at or timezone.now(), actor=actor).save()
+
+
 class JobEvent(models.Model):
     """One thing that happened to a job, other than a new state of it."""
+
+    LONGEST_TEXT = 500
 
     class Kind(models.TextChoices):
         TRACKED = "tracked", "Registered"
@@ -52,11 +73,13 @@ class JobEvent(models.Model):
     job = models.ForeignKey(BulkWriteJob, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    text = models.CharField(max_length=500, blank=True)
+    text = models.CharField(max_length=LONGEST_TEXT, blank=True)
     excerpt = models.TextField(blank=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
+
+    objects = JobEventQuerySet.as_manager()
 
     class Meta:
         ordering = ["at", "pk"]
@@ -64,3 +87,18 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.text}"
+
+    @classmethod
+    def of(
+        cls,
+        job_id: int,
+        kind: Kind,
+        text: str = "",
+        *,
+        at: datetime,
+        actor: User | None = None,
+        excerpt: str = "",
+    ) -> Self:
+        """An event that is yet to be stored, with as much of its text as is kept."""
+        text = text[: cls.LONGEST_TEXT]
+        return cls(job_id=job_id, at=at, kind=kind, text=text, excerpt=excerpt, actor=actor)

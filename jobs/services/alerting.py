@@ -175,9 +175,7 @@ def _close(alert: Alert, text: str) -> None:
     alert.next_attempt_at = None
     alert.save()
     if alert.job is not None:
-        JobEvent.objects.create(
-            job=alert.job, at=timezone.now(), kind=JobEvent.Kind.ALERT, text=text[:500]
-        )
+        JobEvent.objects.note(alert.job.pk, JobEvent.Kind.ALERT, text)
 
 
 def retry(alert: Alert) -> None:

@@ -13,15 +13,14 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from jobs.forms.rows import RowFilterForm
-from jobs.models import JobEvent, Result
+from jobs.models import Result
 from jobs.services import csv_export
 from jobs.services.results import tables
-from jobs.services.results.reading import NotKeptError, RowFilter
+from jobs.services.results.reading import NotKeptError, RowFilter, note_download
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho.result_files import ResultFileError
 
@@ -125,15 +124,8 @@ def _begun(items: Iterator[T]) -> Iterable[T]:
 
 
 def _note(request: HtmxHttpRequest, result: Result, what: str) -> None:
-    if request.method != "GET":
-        return
-    JobEvent.objects.create(
-        job_id=result.job_id,
-        at=timezone.now(),
-        kind=JobEvent.Kind.DOWNLOADED,
-        text=what[:500],
-        actor=request.user,
-    )
+    if request.method == "GET":
+        note_download(result, what, request.user)
 
 
 def _attachment(content: Iterable[bytes], name: str) -> HttpResponseBase:

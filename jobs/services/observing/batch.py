@@ -99,9 +99,7 @@ class Batch:
     results: list[Result] = field(default_factory=list)
 
     def note(self, job: BulkWriteJob, kind: JobEvent.Kind, text: str, *, excerpt: str = "") -> None:
-        self.events.append(
-            JobEvent(job=job, at=self.at, kind=kind, text=text[:500], excerpt=excerpt)
-        )
+        self.events.append(JobEvent.of(job.pk, kind, text, at=self.at, excerpt=excerpt))
 
     def tell(
         self,

@@ -114,6 +114,11 @@ def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | No
     return job.poll_state, connection.last_error or job.poll_error
 
 
+def awaits_result(job: BulkWriteJob, result: Result | None) -> bool:
+    """Whether an ended job is still polled, as Zoho has not offered its result file yet."""
+    return result is None and job.has_ended and job.is_active
+
+
 @transaction.atomic
 def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None:
     """Have these jobs polled at the next tick, ended and blocked ones included.
@@ -138,7 +143,7 @@ def make_due(jobs: Sequence[BulkWriteJob], *, actor: User | None = None) -> None
         warnings=[],
     )
     JobEvent.objects.bulk_create(
-        JobEvent(job_id=pk, at=now, kind=JobEvent.Kind.REFRESHED, actor=actor) for pk in pks
+        JobEvent.of(pk, JobEvent.Kind.REFRESHED, at=now, actor=actor) for pk in pks
     )
 
 

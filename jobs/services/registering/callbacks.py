@@ -297,5 +297,5 @@ def _note(jobs: Sequence[BulkWriteJob], now: datetime, text: str) -> None:
     lately = JobEvent.objects.filter(job__in=jobs, kind=kind, at__gt=now - NOTED_EVERY)
     noted = set(lately.values_list("job_id", flat=True))
     JobEvent.objects.bulk_create(
-        JobEvent(job=job, at=now, kind=kind, text=text) for job in jobs if job.pk not in noted
+        JobEvent.of(job.pk, kind, text, at=now) for job in jobs if job.pk not in noted
     )

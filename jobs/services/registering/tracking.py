@@ -73,7 +73,7 @@ def track(
         BulkWriteJob.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
         stored = {job.zoho_job_id: job for job in jobs.filter(zoho_job_id__in=ids)}
         JobEvent.objects.bulk_create(
-            JobEvent(job=stored[job.zoho_job_id], at=now, kind=JobEvent.Kind.TRACKED, actor=user)
+            JobEvent.of(stored[job.zoho_job_id].pk, JobEvent.Kind.TRACKED, at=now, actor=user)
             for job in new
         )
     for entry in entries:
@@ -107,7 +107,7 @@ def _take_over(
     own = ["label", "found_by", "search_text", "poll_state", "next_poll_at", "unreadable_since"]
     update_rows(jobs, [*given, *own])
     JobEvent.objects.bulk_create(
-        JobEvent(job=job, at=now, kind=JobEvent.Kind.TRACKED, actor=given["tracked_by"])
+        JobEvent.of(job.pk, JobEvent.Kind.TRACKED, at=now, actor=given["tracked_by"])
         for job in jobs
     )
 

@@ -159,13 +159,8 @@ def note_download(original: OriginalFile, actor: User, *, with_reasons: bool) ->
 
 
 def _note(original: OriginalFile, text: str, actor: User | None) -> None:
-    JobEvent.objects.create(
-        job_id=original.file.result.job_id,
-        at=timezone.now(),
-        kind=JobEvent.Kind.ORIGINAL,
-        text=text[:500],
-        actor=actor,
-    )
+    job_id = original.file.result.job_id
+    JobEvent.objects.note(job_id, JobEvent.Kind.ORIGINAL, text, actor=actor)
 
 
 def _attach(

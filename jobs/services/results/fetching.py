@@ -397,10 +397,7 @@ def _end(result: Result, state: Result.State, error: dict[str, object] | None) -
     result.save()
     judge_again(result.job_id)
     text = Result.State(state).label
-    JobEvent.objects.create(
-        job_id=result.job_id,
-        at=timezone.now(),
-        kind=JobEvent.Kind.RESULT,
-        text=f"{text}: {error['message']}"[:500] if error else text,
-    )
+    if error:
+        text = f"{text}: {error['message']}"
+    JobEvent.objects.note(result.job_id, JobEvent.Kind.RESULT, text)
     alerting.release_held(result.job_id)

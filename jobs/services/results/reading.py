@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import BinaryIO, cast
 from unicodedata import normalize
 
-from jobs.models import Result, ResultFile
+from django.contrib.auth.models import User
+
+from jobs.models import JobEvent, Result, ResultFile
 from jobs.services import reasons
 from jobs.services.results.analysis import LEFT_OUT, ROW_COUNT_FIELDS, WRITTEN
 from jobs.services.results.resources import names_known
@@ -81,6 +83,11 @@ class RowPage:
     number: int
     total: int
     statuses: dict[str, int] | None
+
+
+def note_download(result: Result, what: str, actor: User) -> None:
+    """Tell on the job who took what of our copy of its result."""
+    JobEvent.objects.note(result.job_id, JobEvent.Kind.DOWNLOADED, what, actor=actor)
 
 
 @contextlib.contextmanager

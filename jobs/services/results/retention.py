@@ -96,7 +96,7 @@ def set_pinned(job: BulkWriteJob, pinned: bool, *, actor: User) -> None:
         if not BulkWriteJob.objects.filter(pk=job.pk).exclude(pinned=pinned).update(pinned=pinned):
             return
         kind = JobEvent.Kind.PINNED if pinned else JobEvent.Kind.UNPINNED
-        JobEvent.objects.create(job=job, at=timezone.now(), kind=kind, actor=actor)
+        JobEvent.objects.note(job.pk, kind, actor=actor)
 
 
 def delete_result(result: Result, *, actor: User | None = None, why: str = "") -> bool:
@@ -120,9 +120,7 @@ def delete_result(result: Result, *, actor: User | None = None, why: str = "") -
         if not kept.filter(pk=result.pk).update(state=Result.State.DELETED, deleted_at=now):
             raise NotDeletableError("No copy of this job's result is kept here.")
         _forget_values(result)
-        JobEvent.objects.create(
-            job=job, at=now, kind=JobEvent.Kind.RESULT_DELETED, text=why[:500], actor=actor
-        )
+        JobEvent.objects.note(job.pk, JobEvent.Kind.RESULT_DELETED, why, actor=actor, at=now)
     logger.info("Result of job %s deleted: %s", job.zoho_job_id, why or actor)
     return _remove_files(Result.objects.get(pk=result.pk))
 

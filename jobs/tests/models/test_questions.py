@@ -15,6 +15,7 @@ from jobs.models import (
     BulkWriteJob,
     Connection,
     Heartbeat,
+    JobEvent,
     Outcome,
     Resource,
     Result,
@@ -212,6 +213,19 @@ class TestConnections:
             "“@nowhere” is no mail address.",
             f"“{'x' * 100}” is no mail address.",
         ]
+
+
+class TestEvents:
+    def test_are_noted_as_of_now_with_as_much_of_their_text_as_is_kept(self):
+        job = make_job()
+
+        JobEvent.objects.note(job.pk, JobEvent.Kind.RESULT, "ä" * 501)
+        JobEvent.objects.note(job.pk, JobEvent.Kind.PINNED, at=NOON)
+
+        pinned, result = job.events.all()
+        assert (pinned.at, pinned.text, pinned.actor) == (NOON, "", None)
+        assert result.text == "ä" * 500
+        assert timezone.now() - result.at < timedelta(minutes=1)
 
 
 class TestSecrets:
