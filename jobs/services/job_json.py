@@ -1,13 +1,13 @@
 """A job as the JSON that scripts rely on (`show --json`)."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Sum
 
 from jobs.models import BulkWriteJob, Result, SkipReason
-from jobs.services.observing.polling import effective_poll_state
+from jobs.services import job_story
+from jobs.services.observing import polling
 from jobs.services.outcomes import Counts, counts_of
 
 
@@ -16,6 +16,7 @@ def as_json(job: BulkWriteJob) -> dict[str, Any]:
 
     Times are UTC and end in Z; unknown numbers are None.
     """
+    result = Result.objects.filter(job=job).first()
     return {
         "connection": job.connection.name,
         "job_id": job.zoho_job_id,
@@ -31,11 +32,11 @@ def as_json(job: BulkWriteJob) -> dict[str, Any]:
         "created_time": _time(job.created_time),
         "counts": _counts(counts_of(job)) | {"unprocessed": counts_of(job).unprocessed},
         "skip_ratio": job.skip_ratio,
-        "warnings": [*job.all_warnings, *_result_warnings(job)],
+        "warnings": job_story.warnings(job, result),
         "resources": _resources(job),
         "snapshots": _snapshots(job),
         "poll": _poll(job),
-        "result": _result(job),
+        "result": _result(job, result),
         "alerts": _alerts(job),
     }
 
@@ -105,7 +106,7 @@ def _snapshots(job: BulkWriteJob) -> list[dict[str, Any]]:
 
 
 def _poll(job: BulkWriteJob) -> dict[str, Any]:
-    state, error = effective_poll_state(job)
+    state, error = polling.effective_poll_state(job)
     return {
         "state": state,
         "last_polled_at": _time(job.last_polled_at),
@@ -114,11 +115,9 @@ def _poll(job: BulkWriteJob) -> dict[str, Any]:
     }
 
 
-def _result(job: BulkWriteJob) -> dict[str, Any]:
-    result = Result.objects.filter(job=job).first()
+def _result(job: BulkWriteJob, result: Result | None) -> dict[str, Any]:
     if result is None:
-        awaited = job.has_ended and job.poll_state == BulkWriteJob.PollState.ACTIVE
-        return _no_result("pending" if awaited else "none")
+        return _no_result("pending" if polling.awaits_result(job, result) else "none")
     reasons = (
         SkipReason.objects.filter(file__result=result)
         .values("code", "field")
@@ -157,11 +156,6 @@ def _no_result(state: str) -> dict[str, Any]:
         "reasons": [],
         "error": None,
     }
-
-
-def _result_warnings(job: BulkWriteJob) -> Iterable[str]:
-    result = Result.objects.filter(job=job).only("warnings").first()
-    return result.warnings if result else []
 
 
 def _alerts(job: BulkWriteJob) -> list[dict[str, Any]]:

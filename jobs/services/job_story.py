@@ -55,6 +55,11 @@ class Moment:
     event: JobEvent | None = None
 
 
+def warnings(job: BulkWriteJob, result: Result | None) -> list[str]:
+    """What does not add up in a job and its result, in sentences."""
+    return [*job.all_warnings, *(result.warnings if result else [])]
+
+
 def timeline(job: BulkWriteJob, now: datetime) -> list[Moment]:
     """The latest statuses and events of a job, oldest first."""
     states = _statuses(job, now)

@@ -100,13 +100,11 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "is_unreadable": any(file.error for file in result_files),
         **reimport.form_context(job, result_files if result and result.is_archived else []),
         "lifetime": retention.lifetime(job, result, timezone.now()),
-        "awaits_result": result is None
-        and job.has_ended
-        and poll_state == BulkWriteJob.PollState.ACTIVE,
+        "awaits_result": polling.awaits_result(job, result),
         "poll_state": poll_state,
         "poll_error": poll_error,
         "next_check": waiting.next_check(job, timezone.now()),
-        "warnings": [*job.all_warnings, *(result.warnings if result else [])],
+        "warnings": job_story.warnings(job, result),
         "parts": job_story.parts(resources, files, reasons),
         "jobs_looked_at": JOBS_LOOKED_AT,
         "reasons": reasons[:REASONS_SHOWN],

@@ -116,7 +116,7 @@ def effective_poll_state(job: BulkWriteJob) -> tuple[str, dict[str, object] | No
 
 def awaits_result(job: BulkWriteJob, result: Result | None) -> bool:
     """Whether an ended job is still polled, as Zoho has not offered its result file yet."""
-    return result is None and job.has_ended and job.is_active
+    return result is None and job.has_ended and job.is_live
 
 
 @transaction.atomic

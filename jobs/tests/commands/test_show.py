@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from jobs.models import Alert, Result
 from jobs.tests import seed
@@ -171,6 +172,23 @@ def test_a_job_never_read_is_shown_with_the_same_keys():
     assert (known["outcome"], known["status"], known["label"]) == ("unknown", "", "Q4")
     assert (known["created_by"], known["created_time"]) == (None, None)
     assert (known["resources"], known["snapshots"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("connection", "fields", "state"),
+    [
+        ({}, {}, "pending"),
+        ({}, {"poll_state": "done"}, "none"),
+        ({"paused": True}, {}, "none"),
+        ({"blocked_at": timezone.now()}, {}, "none"),
+    ],
+)
+def test_a_result_that_zoho_has_not_offered_is_pending_while_the_job_is_polled(
+    connection, fields, state
+):
+    job = make_job(make_connection(**connection), ended_at=timezone.now(), **fields)
+
+    assert run("show", job.zoho_job_id, "--json").json["result"]["state"] == state
 
 
 def test_a_job_that_zoho_refuses_shows_the_error_with_zohos_code(zoho):
