@@ -17,8 +17,10 @@ from typing import Any, NoReturn
 
 from jobs.zoho.errors import MalformedAnswerError, excerpt_of, is_error_envelope
 
-# What a database's BIGINT holds; no file has so many rows.
-LARGEST_COUNT = 2**63 - 1
+# Far above the 25,000 rows that Zoho takes in a file, and far below where sums over jobs overflow a
+# database's BIGINT.
+LARGEST_COUNT = 10**12
+LARGEST_ID = 2**63 - 1
 MOST_RESOURCES = 200
 MOST_MAPPINGS = 1000
 MOST_FILE_NAMES = 100
@@ -317,7 +319,7 @@ def _id(value: object) -> str | None:
     if isinstance(value, str):
         value = value.strip()
         return value if 0 < len(value) <= 100 else None
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_ID:
         return str(value)
     return None
 

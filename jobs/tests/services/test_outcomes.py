@@ -237,7 +237,7 @@ def test_a_ratio_needs_rows():
 
 
 # Few and small, so that absent, equal and contradicting counts meet often.
-numbers = st.sampled_from([None, 0, 1, 2, 3, 2**63 - 1])
+numbers = st.sampled_from([None, 0, 1, 2, 3, 10**12])
 statuses = st.just("COMPLETED") | st.sampled_from(
     ["", "ADDED", "INPROGRESS", "COMPLETED", "FAILED", "SKIPPED", "ABORTED", "QUEUED"]
 )
@@ -291,7 +291,7 @@ def test_no_verdict_is_at_odds_with_itself(status, resources, rows):
         assert 0 <= verdict.skip_ratio <= 1
     assert (verdict.outcome == "running") is not has_ended(status, resources)
     for value in (verdict.counts.added, verdict.counts.total):
-        assert value is None or 0 <= value < 2**63
+        assert value is None or 0 <= value <= 10**12
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,16 @@ def test_rows_per_day_and_skips_by_module(alice, connection):
     assert 'role="img"' in response.content.decode()
 
 
+@pytest.mark.parametrize("count", [10**12, 2**63 - 1])
+def test_absurd_counts_of_several_jobs_do_not_take_it_down(alice, connection, count):
+    for _ in range(3):
+        job = make_job(connection)
+        observe(job, completed(job, added=count, updated=0, skipped=count, total=count))
+
+    assert alice.get("/").status_code == 200
+    assert alice.get(f"/jobs/{job.pk}/").status_code == 200
+
+
 def test_a_blind_monitor_says_so(alice, connection):
     make_job(connection)
     Heartbeat.note(Heartbeat.WORKER, timezone.now() - timedelta(hours=1))
