@@ -65,6 +65,7 @@ CONNECTION_ICONS = {
     Key.UNSIGNED: "log-in",
     Key.PAUSED: "pause",
     Key.WAITING: "hourglass",
+    Key.LATE: "eye-off",
     Key.SILENT: "eye-off",
     Key.SLOWED: "hourglass",
     Key.UNPOLLED: "clock",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -67,19 +67,25 @@ def _context(connection: Connection) -> dict[str, Any]:
 def _rows(connections: list[Connection], jobs: BulkWriteJobQuerySet) -> list[ConnectionRow]:
     """These connections, whose jobs are among those; as many questions for one as for many."""
     now = timezone.now()
-    totals, active, attention = (
+    totals, attention = (
         dict(found.order_by().values_list("connection").annotate(Count("pk")))
-        for found in (jobs, jobs.active(), jobs.needing_attention())
+        for found in (jobs, jobs.needing_attention())
     )
+    polls = jobs.active().order_by().values_list("connection")
+    active = {
+        pk: (number, next_due)
+        for pk, number, next_due in polls.annotate(Count("pk"), Min("next_poll_at"))
+    }
     uses = forecast.use_of(connections, now)
     rows = []
     for each in connections:
-        use, watched = uses.get(each.pk, {}), active.get(each.pk, 0)
+        use = uses.get(each.pk, {})
+        watched, next_due = active.get(each.pk, (0, None))
         standing = credits.credits_from(each, now, use=use, watched=watched)
         rows.append(
             ConnectionRow(
                 each,
-                state_of(each, now, standing),
+                state_of(each, now, standing, next_due=next_due),
                 standing,
                 use,
                 totals.get(each.pk, 0),

@@ -16,6 +16,8 @@ from jobs.zoho.codes import CODES
 UNANSWERED_IS_BAD_AFTER = timedelta(minutes=5)
 # Polls that bring no job's details for this long are worth a word.
 SILENT_AFTER = timedelta(minutes=10)
+# A due job that nobody has asked about for this long means that polling does not keep up.
+LATE_AFTER = timedelta(minutes=2)
 
 Waiting = Connection.Waiting
 
@@ -25,6 +27,7 @@ class Key(StrEnum):
     UNSIGNED = "unsigned"
     PAUSED = "paused"
     WAITING = "waiting"
+    LATE = "late"
     SILENT = "silent"
     SLOWED = "slowed"
     UNPOLLED = "unpolled"
@@ -73,11 +76,16 @@ class ConnectionState:
 
 
 def state_of(
-    connection: Connection, now: datetime, credits: Credits | None = None
+    connection: Connection,
+    now: datetime,
+    credits: Credits | None = None,
+    *,
+    next_due: datetime | None = None,
 ) -> ConnectionState:
     """The state of a connection, what needs a person most first.
 
-    Without its credits, neither is told that they run low nor that no job is being watched.
+    Without its credits, neither is told that they run low nor that no job is being watched;
+    without `next_due`, when the first of its next polls is or was due, not that polls are late.
     """
     until = connection.resume_at
     is_waiting = until is not None and until > now
@@ -100,6 +108,18 @@ def state_of(
         return _waiting(connection, credits, now)
     if connection.unanswered_since is not None:
         return _unanswered(connection, now)
+    # What waited until then is asked about from then on.
+    due = max(next_due, until or next_due) if next_due is not None else None
+    if due is not None and now - due > LATE_AFTER:
+        return ConnectionState(
+            Key.LATE,
+            "Not asked lately",
+            "warn",
+            "Some of its jobs are due, and Zoho was not asked about them yet.",
+            "The banner at the top of this page says what is wrong.",
+            and_then="The first was due",
+            until=due,
+        )
     if connection.last_polled_at is None:
         return ConnectionState(
             Key.UNPOLLED,

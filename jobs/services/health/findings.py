@@ -13,13 +13,16 @@ from django.conf import settings
 
 from jobs.models import Alert, Connection, Heartbeat
 from jobs.services import wording
-from jobs.services.connections.connection_states import UNANSWERED_IS_BAD_AFTER, Key, state_of
+from jobs.services.connections.connection_states import (
+    LATE_AFTER,
+    UNANSWERED_IS_BAD_AFTER,
+    Key,
+    state_of,
+)
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits
 from jobs.services.observing.standing import PROMISED
 
-# A due job that nobody has asked about for this long means that polling does not keep up.
-LATE_AFTER = timedelta(minutes=2)
 # With the ten to twenty-five seconds after which an open page asks again, about a minute.
 SILENT_AFTER = timedelta(seconds=45)
 # A wait that Zoho asked for is worth a banner after this, and an alarm after half an hour.

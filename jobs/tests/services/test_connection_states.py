@@ -18,8 +18,8 @@ PLENTY = Credits(10, 5_000, 100, 50_000, None)
 HEALTHY = {"refresh_token": "x", "last_polled_at": NOW, "last_answer_at": NOW}
 
 
-def state(credits=PLENTY, **fields):
-    return state_of(Connection(**HEALTHY | fields), NOW, credits)
+def state(credits=PLENTY, *, next_due=NOW, **fields):
+    return state_of(Connection(**HEALTHY | fields), NOW, credits, next_due=next_due)
 
 
 def test_one_that_answers_works():
@@ -115,6 +115,25 @@ def test_one_without_a_credit_left_is_out_of_them_until_some_are_free_again(db):
     assert told.until == hour + timedelta(hours=25)
 
 
+@pytest.mark.parametrize("asked_at", [NOW - timedelta(hours=3), None], ids=["once", "never"])
+def test_one_that_is_not_asked_though_jobs_are_due_says_since_when(asked_at):
+    due = NOW - timedelta(hours=3)
+
+    told = state(next_due=due, last_polled_at=asked_at, last_answer_at=asked_at)
+
+    assert (told.key, told.tone) == (Key.LATE, "warn")
+    assert (told.and_then, told.until) == ("The first was due", due)
+    assert "The banner" in told.what_to_do
+
+
+def test_a_poll_is_not_late_for_the_time_of_a_wait_nor_within_two_minutes():
+    due = NOW - timedelta(hours=3)
+
+    assert state(next_due=due, resume_at=NOW - MINUTE).key == Key.WORKING
+    assert state(next_due=due, resume_at=NOW - 3 * MINUTE).key == Key.LATE
+    assert state(next_due=NOW - MINUTE).key == Key.WORKING
+
+
 def test_one_whose_jobs_have_all_ended_says_when_it_answered_and_is_not_green():
     told = state(Credits(0, 5_000, 0, 50_000, None), last_answer_at=NOW - MINUTE)
 
@@ -155,8 +174,11 @@ def test_nothing_that_is_wrong_looks_green():
         "resume_at": [None, NOW + MINUTE],
         "unanswered_since": [None, NOW],
         "last_answer_at": [NOW, None, NOW - timedelta(hours=1)],
+        "last_polled_at": [NOW, NOW - timedelta(hours=3)],
     }
     for values in product(*wrong.values()):
         fields = dict(zip(wrong, values, strict=True))
+        # A job is due again within the longest interval after it was asked about.
+        due = fields["last_polled_at"] + timedelta(hours=1)
         is_right = all(value == wrong[name][0] for name, value in fields.items())
-        assert (state(**fields).tone == "good") == is_right, fields
+        assert (state(next_due=due, **fields).tone == "good") == is_right, fields

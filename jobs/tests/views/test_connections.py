@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs.models import BulkWriteJob
+from jobs.models import BulkWriteJob, Heartbeat
 from jobs.tests.factories import make_connection, make_job, us_connection
 from jobs.tests.views.pages import text
 
@@ -47,6 +47,22 @@ def test_the_state_of_a_connection_is_told_in_words(viewer, fields, word, senten
 
     assert f"</svg>{word}</span>" in page
     assert sentence in page
+
+
+@pytest.mark.parametrize("address", ["/connections/", "/connections/{pk}/"])
+def test_where_nothing_polls_any_more_no_connection_looks_as_if_it_worked(viewer, address):
+    long_ago = timezone.now() - timedelta(hours=3)
+    connection = make_connection(last_polled_at=long_ago, last_answer_at=long_ago)
+    make_job(connection, last_polled_at=long_ago, next_poll_at=long_ago)
+    for part in (Heartbeat.BEAT, Heartbeat.WORKER, Heartbeat.LOOKOUT):
+        Heartbeat.note(part, long_ago)
+
+    page = text(viewer.get(address.format(pk=connection.pk)))
+
+    assert "Not asked lately" in page
+    assert "The first was due" in page
+    assert "Working" not in page
+    assert 'class="banner banner-bad"' in page
 
 
 def test_a_blocked_connection_says_what_is_wrong_and_what_to_do(viewer):
