@@ -92,10 +92,10 @@ def note(batch: Batch, news: ConnectionNews, *, answered: bool) -> None:
     # Last of the rows that a batch locks: its jobs come first.
     connection = Connection.objects.select_for_update(no_key=True).get(pk=batch.connection.pk)
     _forget_unasked_time(batch, connection, news.asked_at)
-    if news.is_poll:
-        connection.last_polled_at = news.asked_at
     if news.answered_at is not None:
         _take_answer(batch, connection, news.answered_at)
+    if news.is_poll:
+        connection.last_polled_at = _later(connection.last_polled_at, news.asked_at, batch.at)
     is_silent = news.is_silent or news.outage or news.throttling
     if is_silent and not answered and connection.unanswered_since is None:
         connection.unanswered_since = news.asked_at
@@ -172,13 +172,18 @@ def _waits_for(error: ZohoThrottledError) -> Connection.Waiting:
 
 
 def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) -> None:
-    before, connection.last_answer_at = connection.last_answer_at, answered_at
+    before, failed_at = connection.last_answer_at, connection.last_polled_at
+    connection.last_answer_at = _later(before, answered_at, batch.at)
     blocked_at = connection.blocked_at
     # There is hardly ever something to recover from: looked up once a minute, not for each portion.
-    looks = before is None or _minute(before) != _minute(answered_at)
+    is_first = before is None or _minute(before) != _minute(answered_at)
+    looks = is_first or connection.failures > 0
     is_waiting = connection.resume_at is not None and connection.resume_at > answered_at
     is_held = is_waiting and connection.waiting_for in PROMISED
     if blocked_at is not None and answered_at <= blocked_at <= batch.at:
+        return
+    if connection.failures and failed_at is not None and answered_at < failed_at <= batch.at:
+        # It was under way when the trouble began, so it doesn't end it.
         return
     if blocked_at is not None:
         batch.tell(
@@ -199,6 +204,11 @@ def _take_answer(batch: Batch, connection: Connection, answered_at: datetime) ->
         # Kept as the time since when it may be asked: no poll is late for what was before.
         if connection.resume_at is not None:
             connection.resume_at = min(connection.resume_at, batch.at)
+
+
+def _later(stored: datetime | None, at: datetime, now: datetime) -> datetime:
+    """The later of two times; one still to come was stored before the clock was set back."""
+    return at if stored is None or stored > now else max(stored, at)
 
 
 def _minute(moment: datetime) -> datetime:

@@ -92,6 +92,26 @@ class TestAnOutage:
         assert (org.failures, org.waiting_for) == (0, "")
         assert org.last_answer_at == jobs[0].last_polled_at
 
+    def test_is_not_over_with_an_answer_that_was_under_way_when_it_began(self):
+        org = make_proven()
+        jobs = jobs_of(org, 3)
+        asked_at = timezone.now()
+        for _ in range(3):
+            fail_together(jobs[:2], DOWN)
+        waits_until = Connection.objects.get().resume_at
+
+        observe(jobs[2], running(jobs[2]), asked_at=asked_at)
+
+        org.refresh_from_db()
+        assert (org.failures, org.waiting_for) == (3, Waiting.UNAVAILABLE)
+        assert org.resume_at == waits_until
+        assert org.unanswered_since is not None
+        assert (org.is_proven, org.last_answer_at) == (False, asked_at)
+
+        observe(jobs[2], running(jobs[2]))
+        org.refresh_from_db()
+        assert org.is_proven
+
     def test_is_tried_with_one_job_the_one_that_was_not_tried_last(self):
         org = make_proven()
         jobs = jobs_of(org, 4)
@@ -142,6 +162,29 @@ class TestAnOutage:
 
         assert (org.waiting_for, org.failures, poor.failures) == ("", 0, 1)
         assert poor.next_poll_at > timezone.now()
+
+
+class TestAnAnswerThatComesLate:
+    def test_does_not_make_the_latest_answer_an_older_one(self):
+        org = make_proven()
+        quick, slow = jobs_of(org, 2)
+        asked_at = timezone.now()
+        observe(quick, running(quick))
+
+        observe(slow, running(slow), asked_at=asked_at)
+
+        org.refresh_from_db()
+        assert org.last_answer_at == org.last_polled_at == quick.last_polled_at
+
+    def test_is_the_latest_where_the_one_before_is_from_a_clock_that_was_ahead(self):
+        ahead = timezone.now() + timedelta(seconds=50)
+        org = make_proven(last_answer_at=ahead, last_polled_at=ahead, failures=1)
+        [job] = jobs_of(org, 1)
+        observe(job, running(job))
+
+        org.refresh_from_db()
+        assert org.last_answer_at == org.last_polled_at == job.last_polled_at
+        assert org.failures == 0
 
 
 class TestAJobThatAloneIsNotAnswered:
@@ -204,6 +247,20 @@ class TestNoAnswerForHalfAnHour:
 
         assert kinds(org) == ["unreachable"]
         assert not org.is_blocked
+
+    def test_is_told_to_be_over_though_an_older_answer_came_in_the_same_minute(self, clock):
+        failing, slow, quick = jobs_of(make_proven(), 3)
+        clock.move_to(timezone.now().replace(second=0, microsecond=0))
+        for _ in range(5):
+            asked_at = timezone.now() + timedelta(minutes=10)
+            clock.shift(timedelta(minutes=10, seconds=1))
+            org = fail_together([failing], DOWN)
+        observe(slow, running(slow), asked_at=asked_at)
+        assert kinds(org) == ["unreachable"]
+
+        clock.shift(timedelta(seconds=1))
+        observe(quick, running(quick))
+        assert kinds(org) == ["unreachable", "recovered"]
 
     def test_after_a_short_outage_is_not_told_as_over(self):
         [job] = jobs_of(make_proven(), 1)
