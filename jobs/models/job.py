@@ -60,6 +60,7 @@ LIST_FIELDS = (
     "total_count",
     "skip_ratio",
     "poll_state",
+    "poll_error",
     "found_by",
     "tracked_at",
     "last_changed_at",
@@ -328,6 +329,11 @@ class BulkWriteJob(CountsMixin):
     def is_live(self) -> bool:
         """Whether it is worth looking at again soon, as in `BulkWriteJobQuerySet.live()`."""
         return self.is_active and not self.connection.paused and not self.connection.is_blocked
+
+    @property
+    def is_unknown_to_zoho(self) -> bool:
+        """Whether Zoho, when it was asked last, knew no job of this id."""
+        return (self.poll_error or {}).get("code") == "RESOURCE_NOT_FOUND"
 
     @property
     def has_ended(self) -> bool:

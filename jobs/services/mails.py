@@ -93,7 +93,7 @@ def _story(alert: Alert, verdict: str) -> dict[str, object]:
         if connection.blocked_at is None:
             further.append("Meanwhile Zoho accepts the sign-in again.")
     elif kind in (Alert.Kind.BLOCKED, Alert.Kind.UNREACHABLE):
-        headline = "Zoho refuses to say anything more about this job."
+        headline = wording.refusal_sentence(job)
         if kind == Alert.Kind.UNREACHABLE:
             headline = "Zoho gives no answer about this job."
         advice = (job.poll_error or {}).get("resolution") or ""
@@ -157,6 +157,8 @@ def _subject(alert: Alert) -> str:
     what = alert.get_kind_display()
     if alert.kind == Alert.Kind.SKIP_THRESHOLD:
         what = f"{wording.percent(job.skip_ratio)} skipped"
+    elif alert.kind == Alert.Kind.BLOCKED and job.is_unknown_to_zoho:
+        what = "Unknown to Zoho"
     named = " · ".join(
         dict.fromkeys(part for part in (job.modules, job.label or job.file_names) if part)
     )

@@ -123,7 +123,7 @@ def _yet_written(counts: Counts) -> str:
 
 def _unknown(job: BulkWriteJob) -> str:
     if job.poll_state == BulkWriteJob.PollState.BLOCKED:
-        return "Unknown: Zoho refuses to say anything about this job."
+        return f"Unknown: {refusal_sentence(job)}"
     if job.last_changed_at is None:
         return "Not read yet: Zoho has not been asked about this job, or has not answered."
     return (
@@ -132,6 +132,14 @@ def _unknown(job: BulkWriteJob) -> str:
         if job.has_ended
         else "Unknown."
     )
+
+
+def refusal_sentence(job: BulkWriteJob) -> str:
+    """That Zoho says nothing, or nothing more, about a blocked job."""
+    has_spoken = job.last_changed_at is not None
+    if job.is_unknown_to_zoho:
+        return f"Zoho {'no longer knows a' if has_spoken else 'knows no'} job with this id."
+    return f"Zoho refuses to say anything {'more ' if has_spoken else ''}about this job."
 
 
 def without_head(sentence: str, head: str) -> str:

@@ -133,8 +133,22 @@ def outcome_chip(job: BulkWriteJob) -> SafeString:
     shown = chip(tone(job), job_icon(job), job.get_outcome_display())
     if job.poll_state != BulkWriteJob.PollState.BLOCKED:
         return shown
-    refusal = chip("bad", "eye-off", "Cannot be read")
+    refusal = refusal_chip(job)
     return refusal if job.outcome == Outcome.UNKNOWN else format_html("{} {}", shown, refusal)
+
+
+@register.simple_tag
+def refusal_chip(job: BulkWriteJob) -> SafeString:
+    """That Zoho says nothing about a job: it knows none of this id, or refuses."""
+    if job.is_unknown_to_zoho:
+        return chip("bad", "circle-question-mark", "Unknown to Zoho")
+    return chip("bad", "eye-off", "Cannot be read")
+
+
+@register.filter
+def error_in_words(error: dict[str, Any]) -> str:
+    """What a stored error means, then its code and Zoho's words."""
+    return wording.error_in_words(error.get("code"), error.get("message"))
 
 
 @register.simple_tag

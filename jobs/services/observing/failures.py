@@ -212,7 +212,8 @@ def _block(batch: Batch, job: BulkWriteJob, error: ZohoError, asked_at: datetime
     if job.unreadable_since is None:
         job.unreadable_since = asked_at
         about = f"{asked_at.isoformat()} {error.code or error.http_status}"
-        batch.tell(Alert.Kind.BLOCKED, str(error), job=job, about=about)
+        said = wording.error_in_words(error.code, error.message)
+        batch.tell(Alert.Kind.BLOCKED, said, job=job, about=about)
 
 
 def _tell_unreachable(batch: Batch, jobs: Sequence[BulkWriteJob]) -> None:

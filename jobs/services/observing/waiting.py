@@ -75,7 +75,9 @@ def next_check(job: BulkWriteJob, now: datetime) -> NextCheck:
         case BulkWriteJob.PollState.PAUSED:
             return NextCheck(note="none: paused")
         case BulkWriteJob.PollState.BLOCKED:
-            return NextCheck(note="none: Zoho refuses")
+            return NextCheck(
+                note="none: unknown to Zoho" if job.is_unknown_to_zoho else "none: Zoho refuses"
+            )
     if not connection.is_signed_in:
         return NextCheck(note="none: nobody has signed in to Zoho for the connection")
     if connection.paused:

@@ -42,22 +42,33 @@ def test_a_mail_that_leaves_late_says_where_the_job_is_by_now(production):
     assert body.startswith("Stuck: Nothing has changed. By now: Imported: 100 rows are in the CRM")
 
 
-def test_a_job_that_cannot_be_read_says_the_error_and_what_to_do(production):
+@pytest.mark.parametrize(
+    ("code", "seen", "subject", "headline"),
+    [
+        ("RESOURCE_NOT_FOUND", False, "Unknown to Zoho", "Zoho knows no job with this id."),
+        ("RESOURCE_NOT_FOUND", True, "Unknown to Zoho", "Zoho no longer knows a job with this id."),
+        ("NEW_CODE", False, "Cannot be read", "Zoho refuses to say anything about this job."),
+        ("NEW_CODE", True, "Cannot be read", "Zoho refuses to say anything more about this job."),
+    ],
+)
+def test_a_job_that_zoho_says_nothing_about_tells_why_and_what_to_do(
+    production, code, seen, subject, headline
+):
     job = make_job(
         production,
+        label="price list",
+        outcome=Outcome.RUNNING if seen else Outcome.UNKNOWN,
+        last_changed_at=timezone.now() if seen else None,
         poll_state="blocked",
-        poll_error={
-            "code": "RESOURCE_NOT_FOUND",
-            "message": "Gone.",
-            "resolution": "Check the ID.",
-        },
+        poll_error={"code": code, "message": "Gone.", "resolution": "Check the ID."},
     )
 
-    message = compose(Kind.BLOCKED, job=job, text="RESOURCE_NOT_FOUND: Gone.")
+    message = compose(Kind.BLOCKED, job=job, text=f"Gone. ({code})")
 
+    assert message.subject == f"[Bulkwatch] {subject}: price list"
     for shown in (message.body, Reader(html_of(message)).shown):
-        assert "Zoho refuses to say anything more about this job." in shown
-        assert "RESOURCE_NOT_FOUND: Gone." in shown
+        assert shown.startswith(headline)
+        assert f"Gone. ({code})" in shown
         assert "What to do: Check the ID." in shown
 
 

@@ -1,5 +1,6 @@
 """The page of one job."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -153,6 +154,20 @@ def test_a_refresh_brings_the_live_part_alone(alice, job):
 
 def test_what_zoho_refuses_is_said_with_what_to_do(alice, job):
     error = ZohoRejectedError(
+        "Not this one", code="NEW_CODE", http_status=400, resolution="Check the ID."
+    )
+    observe(job, error)
+
+    text = text_of(page_of(alice, job))
+
+    assert "Cannot be read" in text
+    assert "Unknown: Zoho refuses to say anything about this job." in text
+    assert "Zoho refuses to be asked about this job. Not this one. (NEW_CODE) (HTTP 400)" in text
+    assert "Check the ID." in text
+
+
+def test_an_id_that_zoho_does_not_know_is_unknown_not_refused(alice, job):
+    error = ZohoRejectedError(
         "The requested resource doesn't exist.",
         code="RESOURCE_NOT_FOUND",
         http_status=404,
@@ -160,13 +175,31 @@ def test_what_zoho_refuses_is_said_with_what_to_do(alice, job):
     )
     for _ in range(2):
         observe(job, error)
+    said = (
+        "Zoho knows no bulk write job with this ID. "
+        "(RESOURCE_NOT_FOUND: “The requested resource doesn&#x27;t exist.”)"
+    )
+
+    text = text_of(page_of(alice, job))
+    report = text_of(alice.get(f"/jobs/track/states/?jobs={job.pk}").content.decode())
+    row = text_of(alice.get("/jobs/").content.decode())
+
+    assert "Unknown: Zoho knows no job with this id." in text
+    assert f"{said} (HTTP 404) Check the ID." in text
+    assert Alert.objects.get().text == html.unescape(said)
+    for shown in (text, report, row):
+        assert "Unknown to Zoho" in shown
+        assert "refuses" not in shown
+
+
+def test_an_ended_job_that_zoho_has_forgotten_is_not_said_to_be_tried_again(alice, job):
+    observe(job, completed(job, added=1, updated=0, skipped=0, total=1))
+    observe(job, ZohoRejectedError("Gone.", code="RESOURCE_NOT_FOUND", http_status=404))
 
     text = text_of(page_of(alice, job))
 
-    assert "Cannot be read" in text
-    assert "The requested resource doesn&#x27;t exist." in text
-    assert "RESOURCE_NOT_FOUND" in text
-    assert "Check the ID." in text
+    assert "The last check failed. Zoho knows no bulk write job with this ID." in text
+    assert "Imported: 1 row is in the CRM, none skipped." in text
 
 
 def test_reasons_say_what_happened_and_what_to_do(alice, job):
