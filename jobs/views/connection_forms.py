@@ -302,7 +302,8 @@ def _say_result(request: HttpRequest, connection: Connection) -> None:
     result = connecting.test(connection)
     level = messages.ERROR
     if result.ok or result.is_temporary:
-        level = messages.SUCCESS if result.ok else messages.WARNING
+        is_well = result.ok and not result.is_doubtful
+        level = messages.SUCCESS if is_well else messages.WARNING
     messages.add_message(request, level, f"{connection.name}: {_sentences(result)}")
 
 

@@ -1,7 +1,7 @@
 """Connections to Zoho orgs: add or change one, test it, bring a blocked one back."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
@@ -49,6 +49,7 @@ CREDIT_FIELDS = ("daily_credits", "edition", "paid_users")
 SET_BY_ZOHO = (Connection.Waiting.THROTTLED, Connection.Waiting.TOKENS)
 # What a test asks about where no job is registered: no org has a job of this number.
 NO_JOB = "100000000000000000"
+CHECK_PLACE = "Check the environment and the org."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class TestResult:
     """What came of a test: whether jobs can be read, and in words what to do if not.
 
     `is_temporary`: it passes by itself, and nothing was changed; `until` is when, where Zoho has
-    named a time.
+    named a time. `is_doubtful`: jobs can be read, but not one that was asked about.
     """
 
     ok: bool
@@ -64,6 +65,22 @@ class TestResult:
     resolution: str = ""
     is_temporary: bool = False
     until: datetime | None = None
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What Zoho said when it was asked about one job: nothing against reading jobs where `error`
+    is None.
+
+    `error_of_job`: what it has against this job alone. `not_asked`: why it was not asked at all.
+    """
+
+    at: datetime
+    job_id: str
+    error: ZohoError | None = None
+    error_of_job: ZohoError | None = None
+    not_asked: TestResult | None = None
 
 
 def check_addresses(connection: Connection) -> None:
@@ -235,25 +252,47 @@ def test(connection: Connection) -> TestResult:
     if connection.blocked_at is not None:
         leases.make_due_from_now(connection)
     _note(connection, ConnectionNews(asked_at=asked.at, answered_at=asked.at))
-    what = "Asked about an id that no job has, as there is none to ask about yet."
-    if asked.job_id != NO_JOB:
-        what = f"Asked about job {asked.job_id}."
+    result = _works(connection, asked)
     if connection.paused:
-        what += " Its jobs are not asked about while it is paused."
-    return TestResult(True, f"Zoho accepts the sign-in and lets bulk write jobs be read. {what}")
+        message = f"{result.message} Its jobs are not asked about while it is paused."
+        return replace(result, message=message)
+    return result
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What Zoho said when it was asked about one job: nothing against it where `error` is None.
+def _works(connection: Connection, asked: Asked) -> TestResult:
+    """A success, with what stands against the jobs of the connection."""
+    works = "Zoho accepts the sign-in and lets bulk write jobs be read."
+    if asked.job_id == NO_JOB:
+        return _works_without_job(connection, works)
+    what = f"Asked about job {asked.job_id}."
+    if asked.error_of_job is None:
+        return TestResult(True, f"{works} {what}")
+    job = BulkWriteJob.objects.get(connection=connection, zoho_job_id=asked.job_id)
+    return TestResult(
+        True,
+        f"{works} {what} Zoho does not know this job.",
+        f"{CHECK_PLACE} Zoho may also have forgotten the job, as it does some time after the end."
+        if job.has_ended
+        else CHECK_PLACE,
+        is_doubtful=True,
+    )
 
-    `not_asked`: why it was not asked at all.
-    """
 
-    at: datetime
-    job_id: str
-    error: ZohoError | None = None
-    not_asked: TestResult | None = None
+def _works_without_job(connection: Connection, works: str) -> TestResult:
+    jobs = BulkWriteJob.objects.filter(connection=connection)
+    if not jobs.exists():
+        return TestResult(
+            True, f"{works} Asked about an id that no job has, as there is none to ask about yet."
+        )
+    unknown = jobs.filter(poll_error__code="RESOURCE_NOT_FOUND").count()
+    return TestResult(
+        True,
+        f"{works} Asked about an id that no job has, as no registered job could be read when it "
+        "was asked about last: its page says why.",
+        f"Zoho does not know {unknown:,} of them. {CHECK_PLACE}" if unknown else "",
+        # Other errors may have been the connection's, and over by now.
+        is_doubtful=jobs.filter(poll_state=BulkWriteJob.PollState.BLOCKED).exists() or unknown > 0,
+    )
 
 
 @sensitive_variables()
@@ -292,6 +331,7 @@ def ask_about_one_job(
     except ZohoError as error:
         if error.code != "RESOURCE_NOT_FOUND":
             return Asked(at, job_id, error)
+        return Asked(at, job_id, error_of_job=error)
     return Asked(at, job_id)
 
 

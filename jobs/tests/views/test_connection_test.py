@@ -95,14 +95,54 @@ def test_it_asks_about_no_job_that_zoho_refuses_by_itself(admin, zoho):
     assert state(connection) == WELL
 
 
-def test_a_job_that_zoho_has_purged_proves_as_much(admin, zoho):
+@pytest.mark.parametrize("has_ended", [False, True], ids=["running", "ended"])
+@pytest.mark.parametrize("status", [404, 400])
+def test_a_job_that_zoho_does_not_know_proves_as_much_but_the_place_may_be_wrong(
+    admin, zoho, status, has_ended
+):
     zoho.gives_tokens()
-    job = make_job()
-    zoho.says(job, error_body("RESOURCE_NOT_FOUND"), status=400)
+    job = make_job(ended_at=timezone.now() if has_ended else None)
+    job.connection.failures = 1
+    job.connection.save()
+    zoho.says(job, error_body("RESOURCE_NOT_FOUND"), status=status)
 
-    assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert "Zoho accepts the sign-in" in said
+    assert "Zoho does not know this job. Check the environment and the org." in said
+    assert ("may also have forgotten" in said) == has_ended
+    assert state(job.connection) == WELL
     job.refresh_from_db()
     assert job.poll_state == "active"
+
+
+def test_where_zoho_knows_none_of_the_jobs_the_place_may_be_wrong(admin, zoho):
+    zoho.gives_tokens()
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+    job = make_job()
+    zoho.says(job, error_body("RESOURCE_NOT_FOUND"), status=404)
+    for _ in range(2):
+        polling.poll_now([job])
+        job.refresh_from_db()
+    assert job.poll_state == "blocked"
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert "none to ask about yet" not in said
+    assert "no registered job could be read" in said
+    assert "Zoho does not know 1 of them. Check the environment and the org." in said
+
+
+def test_after_an_outage_a_success_is_one_though_no_job_was_read_before(admin, zoho):
+    zoho.gives_tokens()
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+    job = make_job()
+    zoho.says(job, b"busy", 503)
+    polling.poll_now([job])
+
+    assert verdict_of(admin, job.connection)[0] == constants.SUCCESS
 
 
 def test_a_success_lets_the_connection_be_polled_at_once_and_tells_who_was_told(admin, zoho):
