@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -33,7 +34,7 @@ from jobs.services.observing.waiting import moment
 from jobs.views.access import staff_required
 from jobs.views.requests import HtmxHttpRequest
 from jobs.zoho import consent
-from jobs.zoho.errors import ZohoError, ZohoThrottledError
+from jobs.zoho.errors import ZohoError, ZohoThrottledError, ZohoUnavailableError
 from jobs.zoho.regions import CUSTOM, Region
 
 # What a session keeps: a random value that its sign-ins are bound to, and how the last one ended.
@@ -133,9 +134,11 @@ def _sign_in(connection: Connection, form: SignInForm) -> TestResult:
 
 
 def _refusal(error: ZohoError) -> TestResult:
+    cure = f"Nothing was stored. {signing_in.cure_of(error)}"
     if isinstance(error, ZohoThrottledError):
-        return connecting.throttled(error)
-    return TestResult(False, str(error), error.resolution)
+        return replace(connecting.throttled(error), resolution=cure)
+    is_temporary = isinstance(error, ZohoUnavailableError)
+    return TestResult(False, str(error), cure, is_temporary=is_temporary)
 
 
 def _signed_in(request: HttpRequest, connection: Connection) -> HttpResponse:
@@ -245,9 +248,10 @@ def _finish(request: HttpRequest, sign_in: SignIn, brought: QueryDict) -> HttpRe
         )
     except ZohoError as error:
         result = _refusal(error)
-        return _not_signed_in(
-            request, connection, "Zoho did not accept the sign-in", _sentences(result), ""
-        )
+        title = "Zoho did not accept the sign-in"
+        if result.is_temporary:
+            title = "The sign-in could not be finished"
+        return _not_signed_in(request, connection, title, _sentences(result), "")
     except signing_in.MovedError as error:
         return _not_signed_in(
             request, connection, "The connection was changed meanwhile", str(error), ""

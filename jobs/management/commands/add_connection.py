@@ -148,7 +148,8 @@ class Command(BaseCommand):
         except UndecryptableError as error:
             raise CommandError(f"{error} Or give the client secret anew.", returncode=2) from error
         except ZohoError as error:
-            raise CommandError(f"Nothing was stored. {error} {error.resolution}".strip()) from error
+            said = f"Nothing was stored. {error} {signing_in.cure_of(error)}"
+            raise CommandError(said.strip()) from error
         if grant is not None:
             signing_in.keep_access_token(connection, grant)
 

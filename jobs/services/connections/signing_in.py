@@ -26,7 +26,14 @@ from jobs.services.connections.connecting import (
 )
 from jobs.services.observing import leases, standing
 from jobs.zoho import consent
-from jobs.zoho.errors import TokensThrottledError, ZohoSignInError, ZohoThrottledError, clean_text
+from jobs.zoho.errors import (
+    TokensThrottledError,
+    ZohoError,
+    ZohoSignInError,
+    ZohoThrottledError,
+    ZohoUnavailableError,
+    clean_text,
+)
 from jobs.zoho.token_requests import Grant, exchange_code
 
 
@@ -176,9 +183,23 @@ def exchange(
         raise ZohoSignInError(
             f"Zoho granted the scope {granted}, with which nobody can read bulk write jobs.",
             code="OAUTH_SCOPE_MISMATCH",
-            resolution=f"Sign in again and ask for the scope {consent.SCOPE}. Nothing was stored.",
+            resolution=f"Sign in again and ask for the scope {consent.SCOPE}.",
         )
     return grant
+
+
+def cure_of(error: ZohoError) -> str:
+    """What to do about an error that ended a sign-in, which nothing tries again by itself."""
+    if isinstance(error, ZohoThrottledError):
+        return (
+            "Try again later. If it happens often, see whether another program uses the same "
+            "client or refresh token."
+        )
+    if isinstance(error, ZohoUnavailableError):
+        return (
+            "Try again in a moment. If it lasts, check the network, the proxy and status.zoho.com."
+        )
+    return error.resolution
 
 
 @sensitive_variables()

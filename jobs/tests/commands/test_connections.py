@@ -326,6 +326,21 @@ class TestGrantCode:
         assert "canary" not in ran.err
         assert not Connection.objects.exists()
 
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_that_zoho_does_not_take_now_is_not_said_to_be_tried_again(
+        self, zoho, monkeypatch, status
+    ):
+        monkeypatch.setenv("ZOHO_CLIENT_SECRET", "canary-secret")
+        monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")
+        zoho.mock.post(TOKEN_URL, status=status, json={})
+
+        ran = run(*self.ARGUMENTS)
+
+        assert ran.status == 1
+        assert ran.err.startswith("Nothing was stored. ")
+        assert "Try again" in ran.err
+        assert "the dashboard" not in ran.err
+
     def test_never_takes_a_stored_secret_to_another_host(self, zoho, monkeypatch):
         make_connection(name="one")
         monkeypatch.setenv("ZOHO_GRANT_CODE", "canary-code")

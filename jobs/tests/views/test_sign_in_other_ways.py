@@ -1,9 +1,12 @@
 """Signing in with a grant code or a refresh token, and what is stored of any way."""
 
 import json
+import socket
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
+from urllib3.exceptions import NameResolutionError
 
 from jobs.models import Connection
 from jobs.sandbox.oauth import GRANT_CODE, SAMPLE_CONNECTION
@@ -11,6 +14,8 @@ from jobs.services.connections import access
 from jobs.tests.factories import make_connection
 from jobs.tests.stand_in import TOKEN_URL
 from jobs.tests.views.sign_ins import CLIENT, page_of, send, text, to, verdict
+
+NO_NAME = NameResolutionError("accounts.zoho.eu", "a connection", socket.gaierror())
 
 
 def test_a_grant_code_of_a_self_client_signs_in(admin_at_site, unsigned, sandbox):
@@ -61,6 +66,45 @@ def test_what_zoho_refuses_is_not_stored_and_what_works_goes_on(
     assert {name: getattr(stored, name) for name in SAMPLE_CONNECTION} == SAMPLE_CONNECTION
     assert access.open_tokens(stored).get()
     assert stored.blocked_at is None
+
+
+@pytest.mark.parametrize("way", ["grant_code", "refresh_token", "consent"])
+@pytest.mark.parametrize(
+    ("answer", "said", "cure"),
+    [
+        (
+            {"body": requests.ConnectionError(NO_NAME)},
+            "could not be resolved.",
+            "Nothing was stored. Try again in a moment. If it lasts, check the network",
+        ),
+        ({"status": 503, "body": "<html>"}, "(HTTP 503)", "Nothing was stored. Try again in a"),
+        (
+            {"status": 429, "body": "{}"},
+            "can be asked again",
+            "Nothing was stored. Try again later",
+        ),
+    ],
+)
+def test_what_passes_is_not_said_to_be_tried_again_as_nothing_is_stored(
+    admin_at_site, zoho, way, answer, said, cure
+):
+    connection = make_connection(client_id="", client_secret="", refresh_token="")
+    zoho.mock.post(TOKEN_URL, **answer)
+
+    if way == "consent":
+        back = send(admin_at_site, connection)["Location"]
+        state = parse_qs(urlsplit(back).query)["state"][0]
+        page = verdict(admin_at_site, {"state": state, "code": "a-code"})
+        assert "The sign-in could not be finished" in page
+        assert "did not accept" not in page
+    else:
+        page = text(send(admin_at_site, connection, way=way, **{way: "canary"}))
+
+    assert said in page
+    assert cure in page
+    assert "tries again" not in page
+    assert "the dashboard waits" not in page
+    assert Connection.objects.get().refresh_token == ""
 
 
 def test_unreadable_secrets_are_replaced_here(admin_at_site, sandbox, settings):
