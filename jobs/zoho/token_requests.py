@@ -166,7 +166,8 @@ def exchange_code(
 ) -> Grant:
     """What a grant code is good for, as a self client or a redirect from Zoho gives it.
 
-    Raises as ``post_token`` does; a code lives for some minutes and is good for one exchange.
+    Raises as ``post_token`` does; a code lives for some minutes and is good for one exchange. With
+    the ``redirect_uri`` that Zoho's consent page has sent it to, else it is a self client's.
     """
     form = {
         "grant_type": "authorization_code",
@@ -187,13 +188,17 @@ def exchange_code(
                 "belongs to another client or data centre.",
                 code=error.code,
                 http_status=error.http_status,
-                resolution="Make a new code and use it within its few minutes.",
+                resolution="Sign in again, and choose Accept."
+                if redirect_uri
+                else "Make a new code and use it within its few minutes.",
             ) from error
     refresh_token = answer.get("refresh_token")
     if not isinstance(refresh_token, str) or not refresh_token:
         raise ZohoSignInError(
             "Zoho gave no refresh token for this code.",
-            resolution="Ask for the code again with offline access (access_type=offline).",
+            resolution="Sign in again, and choose Accept."
+            if redirect_uri
+            else "Make a new code, of a self client, and use it within its few minutes.",
         )
     scope = answer.get("scope")
     scopes = (

@@ -183,7 +183,9 @@ def exchange(
         raise ZohoSignInError(
             f"Zoho granted the scope {granted}, with which nobody can read bulk write jobs.",
             code="OAUTH_SCOPE_MISMATCH",
-            resolution=f"Sign in again and ask for the scope {consent.SCOPE}.",
+            resolution="Sign in again, and choose Accept for all that is asked."
+            if redirect_uri
+            else f"Make a new code, for the scope {consent.SCOPE}.",
         )
     return grant
 

@@ -1,5 +1,6 @@
 """The way back from Zoho's consent page, and all that can go wrong on it."""
 
+import html
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -199,9 +200,6 @@ def test_the_page_without_anything_brought_says_that_nothing_is_under_way(admin_
             {"location": "us", "accounts-server": "https://accounts.zoho.eu"},
             "Europe (accounts.zoho.eu)",
         ),
-        ({"accounts-server": "https://evil.example"}, "another server than the one"),
-        ({"accounts-server": "https://accounts.zoho.com.evil.example"}, "another server"),
-        ({"accounts-server": "javascript:alert(1)"}, "another server"),
     ],
 )
 def test_another_data_center_is_named_and_nothing_exchanged(admin_at_site, zoho, brought, place):
@@ -248,7 +246,7 @@ def test_a_scope_that_does_not_suffice_is_said_and_not_stored(admin_at_site, san
     page = verdict(admin_at_site, begun(admin_at_site, connection))
 
     assert "Zoho granted the scope ZohoCRM.modules.ALL" in page
-    assert "ask for the scope ZohoCRM.bulk.ALL" in page
+    assert "Sign in again, and choose Accept for all that is asked." in page
     connection.refresh_from_db()
     assert (connection.client_id, connection.refresh_token) == ("1000.OLD", "old")
 
@@ -262,6 +260,8 @@ def test_a_code_that_zoho_does_not_take_leaves_the_connection_as_it_is(admin_at_
     page = verdict(admin_at_site, begun(admin_at_site, connection) | {"code": first["code"]})
 
     assert "Zoho does not accept this grant code" in page
+    assert "Sign in again, and choose Accept." in page
+    assert "Make a new code" not in page
     assert Connection.objects.get().refresh_token == signed_in
 
 
