@@ -241,10 +241,24 @@ def _finish(request: HttpRequest, sign_in: SignIn, brought: QueryDict) -> HttpRe
             request,
             connection,
             "You signed in at another data centre",
-            f"Zoho sent you back from {error.place}, but {connection.name} names "
-            f"{connection.get_data_center_display()}. Nothing was exchanged.",
-            "If the other one is right, edit the connection and change its data centre. If not, "
-            "sign out of Zoho in this browser and sign in as a user of this one.",
+            f"Zoho sent you back from {error.place}, but {connection.name} is a connection to "
+            f"“{connection.get_data_center_display()}”. Nothing was exchanged with Zoho, and the "
+            "connection was not changed.",
+            "If your org is at the data centre that you came from, edit the connection and choose "
+            "that one. If not, sign out of Zoho in this browser, then sign in again here as a "
+            "user of the connection's data centre.",
+        )
+    except consent.ForeignServerError:
+        return _not_signed_in(
+            request,
+            connection,
+            "This answer may not be Zoho's",
+            "It names an accounts server that is none of Zoho's: somebody may be after the "
+            "connection's sign-in. Nothing was sent to that server, and the connection was not "
+            "changed.",
+            "Begin again from the sign-in page, and follow no link from elsewhere. If it happens "
+            "again, do not sign in, and tell whoever looks after your network.",
+            edits=False,
         )
     except ZohoError as error:
         result = _refusal(error)
@@ -281,14 +295,21 @@ def _declined(error: str) -> tuple[str, str, str]:
 
 
 def _not_signed_in(
-    request: HttpRequest, connection: Connection | None, title: str, text: str, what_to_do: str
+    request: HttpRequest,
+    connection: Connection | None,
+    title: str,
+    text: str,
+    what_to_do: str,
+    *,
+    edits: bool = True,
 ) -> HttpResponse:
+    """Say why a sign-in came to nothing. `edits`: a change of the connection may be what helps."""
     verdict: Mapping[str, Any] = {
         "title": title,
         "text": text,
         "what_to_do": what_to_do,
         "connection": connection.pk if connection else None,
-        "name": connection.name if connection else "",
+        "edits": edits,
     }
     request.session[SESSION_VERDICT] = verdict
     return redirect("jobs:connection_signed_in")

@@ -46,11 +46,16 @@ def suffices(scopes: frozenset[str]) -> bool:
     return not scopes or not _ENOUGH.isdisjoint(scope.lower() for scope in scopes)
 
 
+class ForeignServerError(Exception):
+    """A redirect names an accounts server that is neither Zoho's nor the region's own."""
+
+
 def other_data_center(region: Region, *, location: str, accounts_server: str) -> str:
     """The data centre that the browser comes back from, where it is not the region's own.
 
     ``location`` and ``accounts_server`` are what Zoho's redirect names, "" where it does not. The
     answer is a name for people, "" where nothing names another one. Nothing is ever sent there.
+    Raises ForeignServerError.
     """
     if accounts_server:
         address, own = parse_address(accounts_server), parse_address(region.accounts_url)
@@ -59,7 +64,7 @@ def other_data_center(region: Region, *, location: str, accounts_server: str) ->
         for center in DATA_CENTERS.values():
             if address is not None and address.origin == ("https", center.accounts_host, 443):
                 return f"{center.name} ({center.accounts_host})"
-        return "another server than the one of its data centre"
+        raise ForeignServerError
     named = DATA_CENTERS.get(location.lower())
     if named is None or region.key in (CUSTOM, named.key):
         return ""

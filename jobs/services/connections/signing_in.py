@@ -137,7 +137,8 @@ def finish(
     """Exchange the code that came back at the connection's own accounts host and store the rest.
 
     `location` and `accounts_server` are what Zoho's redirect names. Raises ElsewhereError where
-    they name another data centre, then nothing is exchanged; else as `with_grant_code`.
+    they name another data centre and consent.ForeignServerError where they name none of Zoho's;
+    nothing is exchanged then. Else as `with_grant_code`.
     """
     connection = sign_in.connection
     place = consent.other_data_center(

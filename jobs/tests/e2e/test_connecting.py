@@ -62,7 +62,7 @@ def test_connect_refuse_connect_again_and_a_code_that_comes_twice(zoho, page, li
     expect(page.get_by_role("heading", name="Consent was refused")).to_be_visible()
     assert page.url == f"{live_server.url}/connections/signed-in/"
 
-    page.get_by_role("link", name="Sign production in again").click()
+    page.get_by_role("link", name="Go back to signing in").click()
     zoho.go_to_consent()
     answers = []
     page.on("response", lambda answer: answers.append(answer.url))
@@ -100,7 +100,7 @@ def test_another_data_center_and_a_scope_that_was_not_granted(zoho, page):
     expect(page.get_by_text("Zoho sent you back from Europe (accounts.zoho.eu)")).to_be_visible()
 
     zoho.sandbox.set_options(accounts_server="", granted_scope="ZohoCRM.modules.ALL")
-    page.get_by_role("link", name="Sign production in again").click()
+    page.get_by_role("link", name="Go back to signing in").click()
     zoho.go_to_consent()
     zoho.decide("Accept")
     expect(page.get_by_text("Zoho granted the scope ZohoCRM.modules.ALL")).to_be_visible()

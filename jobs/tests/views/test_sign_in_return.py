@@ -210,7 +210,34 @@ def test_another_data_center_is_named_and_nothing_exchanged(admin_at_site, zoho,
 
     assert "You signed in at another data centre" in page
     assert place in page
-    assert "production names United States (zoho.com)" in page
+    assert "but production is a connection to “United States (zoho.com)”" in page
+    assert "choose that one" in page
+    assert zoho.asked() == []
+    connection.refresh_from_db()
+    assert connection.refresh_token == "canary-refresh-token"
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "https://evil.example",
+        "https://accounts.zoho.com.evil.example",
+        "http://accounts.zoho.com",
+        "javascript:alert(1)",
+    ],
+)
+def test_a_server_that_is_none_of_zohos_is_warned_of(admin_at_site, zoho, server):
+    connection = make_connection(data_center="us", api_url="", accounts_url="", name="production")
+    state = parse_qs(urlsplit(send(admin_at_site, connection)["Location"]).query)["state"][0]
+
+    page = verdict(admin_at_site, {"state": state, "code": "canary", "accounts-server": server})
+
+    assert "names an accounts server that is none of Zoho's" in html.unescape(page)
+    assert "Nothing was sent to that server" in page
+    assert "Begin again from the sign-in page" in page
+    assert "data centre" not in page
+    assert "Edit the connection" not in page
+    assert "evil" not in page
     assert zoho.asked() == []
     connection.refresh_from_db()
     assert connection.refresh_token == "canary-refresh-token"

@@ -58,9 +58,6 @@ def test_which_scopes_suffice(scopes, enough):
         ("us", "eu", "https://accounts.zoho.com", ""),
         ("us", "eu", "", "Europe (accounts.zoho.eu)"),
         ("eu", "us", "https://accounts.zoho.com", "United States (accounts.zoho.com)"),
-        ("us", "", "http://accounts.zoho.com", "another server than the one of its data centre"),
-        ("us", "", "https://accounts.zoho.com@evil.example", "another server"),
-        ("us", "", "nonsense", "another server"),
     ],
 )
 def test_another_data_center_is_told(region, location, accounts_server, other):
@@ -68,8 +65,23 @@ def test_another_data_center_is_told(region, location, accounts_server, other):
         region_for(region), location=location, accounts_server=accounts_server
     )
 
-    assert found.startswith(other)
-    assert bool(found) is bool(other)
+    assert found == other
+
+
+@pytest.mark.parametrize("location", ["", "us", "eu"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "http://accounts.zoho.com",
+        "https://accounts.zoho.com:8443",
+        "https://accounts.zoho.com@evil.example",
+        "https://accounts.zoho.com.evil.example",
+        "nonsense",
+    ],
+)
+def test_a_server_that_is_none_of_zohos_is_no_data_center(location, server):
+    with pytest.raises(consent.ForeignServerError):
+        consent.other_data_center(region_for("us"), location=location, accounts_server=server)
 
 
 def test_a_stand_in_is_known_by_its_address_alone():
@@ -78,4 +90,5 @@ def test_a_stand_in_is_known_by_its_address_alone():
 
     assert other("http://127.0.0.1:9010") == ""
     assert other("") == ""
-    assert other("http://127.0.0.1:9009")
+    with pytest.raises(consent.ForeignServerError):
+        other("http://127.0.0.1:9009")
