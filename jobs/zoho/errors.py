@@ -18,6 +18,7 @@ __all__ = [
     "RENEWABLE",
     "ErrorHelp",
     "MalformedAnswerError",
+    "NotReachedError",
     "ResultGoneError",
     "TokensThrottledError",
     "TooLargeError",
@@ -130,6 +131,10 @@ class ZohoUnavailableError(ZohoError):
         "The dashboard tries again by itself. If it lasts, check the network, the proxy and "
         "status.zoho.com."
     )
+
+
+class NotReachedError(ZohoUnavailableError):
+    """Temporary: no connection came about, so the request was not sent."""
 
 
 class MalformedAnswerError(ZohoUnavailableError):

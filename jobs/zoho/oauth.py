@@ -2,7 +2,8 @@
 
 Source: zoho.com/accounts/protocol/oauth ("Refresh access tokens" and its limits). Zoho gives at
 most 10 access tokens per refresh token in 10 minutes and then refuses for the rest of them, so a
-token is kept in a store that every process shares, and every request for one is counted there.
+token is kept in a store that every process shares, and every request for one is counted there,
+whichever connection it is for.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jobs.zoho import wire
 from jobs.zoho.errors import (
+    NotReachedError,
     TokensThrottledError,
     ZohoError,
     ZohoSignInError,
@@ -26,6 +28,7 @@ from jobs.zoho.token_requests import LONGEST_LIFE, WINDOW, lifetime, post_token
 
 RENEW_AHEAD = 300.0
 MOST_IN_WINDOW = 8  # of Zoho's 10: the same refresh token may be in use elsewhere
+CLOCKS_DIFFER = 60.0  # at most, those of several machines
 MEMO_SECONDS = 15.0
 REMEMBERED = {"sign_in": 60.0, "unavailable": 5.0}
 
@@ -91,8 +94,9 @@ class AccessTokens:
         self._proxies = proxies
         # Other credentials are another story: what is remembered of the old ones must not bind.
         self._key = _key(key, region.accounts_url, client_id, client_secret, refresh_token)
-        # But Zoho's limit is that of the refresh token, whatever the client's secret.
-        self._limit_key = _key(key, region.accounts_url, client_id, refresh_token)
+        # But Zoho's limit is that of the refresh token, whatever the client's secret, and of all
+        # connections that have it.
+        self._limit_key = _key("limit", region.accounts_url, client_id, refresh_token)
         self._mutex = threading.Lock()
         self._memo: Held | None = None
         self._memo_until = 0.0
@@ -200,10 +204,13 @@ class AccessTokens:
 
     def _ask(self) -> str:
         """Ask Zoho for a token. Only the holder of the lock comes here."""
-        self._count()
+        place = self._take_place()
         try:
             held = self._request()
         except ZohoError as error:
+            if isinstance(error, NotReachedError) or (error.http_status or 0) >= 500:
+                # Zoho cannot have counted what never came to it, or broke down there.
+                self._store.delete(place)
             self._remember(error)
             raise
         self._keep(held)
@@ -219,17 +226,26 @@ class AccessTokens:
         self._store.set(f"{self._key}:token", value, max(held.expires_at - time.time(), 1))
         self._memo, self._memo_until = held, time.monotonic() + MEMO_SECONDS
 
-    def _count(self) -> None:
-        """Count a request for a token; raise rather than use up what Zoho allows."""
-        key, now = f"{self._limit_key}:asked", time.time()
-        asked = (self._store.get(key) or {}).get("at", [])
-        recent = [at for at in asked if 0 <= now - at < WINDOW]
-        if len(recent) >= MOST_IN_WINDOW:
-            raise TokensThrottledError(
-                f"{len(recent)} access tokens were asked for within 10 minutes; Zoho allows 10.",
-                retry_after=max(recent[0] + WINDOW - now, 1.0),
-            )
-        self._store.set(key, {"at": [*recent, now]}, WINDOW)
+    def _take_place(self) -> str:
+        """Take one of the places for requests of these 10 minutes; raise if there is none.
+
+        A place is a key of its own, as other connections' locks do not keep them from counting.
+        """
+        now, waits = time.time(), []
+        for number in range(MOST_IN_WINDOW):
+            place = f"{self._limit_key}:asked-{number}"
+            if self._store.add(place, {"at": now}, WINDOW):
+                return place
+            at = float((self._store.get(place) or {}).get("at", now))
+            if at > now + CLOCKS_DIFFER:
+                # Of a clock that was set back: it would be taken for longer than Zoho counts it.
+                self._store.set(place, {"at": now}, WINDOW)
+                return place
+            waits.append(at + WINDOW - now)
+        raise TokensThrottledError(
+            f"{MOST_IN_WINDOW} access tokens were asked for within 10 minutes; Zoho allows 10.",
+            retry_after=max(min(waits), 1.0),
+        )
 
     def _remember(self, error: ZohoError) -> None:
         key = f"{self._key}:refusal"

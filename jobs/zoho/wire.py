@@ -14,7 +14,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from jobs.zoho.deadlines import Deadline, current_deadline, watched
-from jobs.zoho.errors import MalformedAnswerError, ZohoUnavailableError
+from jobs.zoho.errors import MalformedAnswerError, NotReachedError, ZohoUnavailableError
 
 USER_AGENT = "Bulkwatch"
 CHUNK_BYTES = 65_536
@@ -254,16 +254,20 @@ def _no_answer(exc: Exception, deadline: Deadline, url: str) -> ZohoUnavailableE
     # The texts of these exceptions can hold a proxy's password; their types say enough.
     host = _host(url)
     reasons = {type(item).__name__ for item in _causes(exc)}
+    if "ConnectTimeoutError" in reasons:
+        return NotReachedError(_too_slow(url).message)
     if deadline.passed or any("Timeout" in name for name in reasons):
         return _too_slow(url)
     if any("NameResolution" in name or name == "gaierror" for name in reasons):
-        return ZohoUnavailableError(f"The name {host} could not be resolved.")
+        return NotReachedError(f"The name {host} could not be resolved.")
     if any("Proxy" in name for name in reasons):
-        return ZohoUnavailableError(f"The proxy on the way to {host} did not answer.")
+        return NotReachedError(f"The proxy on the way to {host} did not answer.")
     if any("SSL" in name or "Certificate" in name for name in reasons):
         return ZohoUnavailableError(f"No trusted TLS connection to {host} could be made.")
     if "ConnectionRefusedError" in reasons:
-        return ZohoUnavailableError(f"{host} refused the connection.")
+        return NotReachedError(f"{host} refused the connection.")
+    if "NewConnectionError" in reasons:
+        return NotReachedError(f"No connection to {host} could be made.")
     return ZohoUnavailableError(
         f"The connection to {host} broke off ({type(exc).__name__}) before the answer was complete."
     )

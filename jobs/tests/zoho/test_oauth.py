@@ -1,11 +1,14 @@
 import json
+import socket
 import threading
 import time
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 import responses
 import time_machine
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from jobs.tests.zoho.support import MemoryStore, answer, raw_server
 from jobs.zoho.errors import (
@@ -48,9 +51,9 @@ def store():
     return MemoryStore()
 
 
-def tokens(store, region=None, **changes):
+def tokens(store, region=None, key="conn:1", **changes):
     return AccessTokens(
-        region=region or region_for("us"), store=store, key="conn:1", **(SECRETS | changes)
+        region=region or region_for("us"), store=store, key=key, **(SECRETS | changes)
     )
 
 
@@ -278,6 +281,106 @@ def test_no_more_tokens_are_asked_for_than_zoho_allows(zoho, store):
     with pytest.raises(TokensThrottledError):
         tokens(store, client_secret="another").get()
     assert len(zoho.calls) == MOST_IN_WINDOW
+
+
+def test_connections_with_one_refresh_token_share_its_limit(zoho, store):
+    grants(zoho, then=15)
+    mine, other = tokens(store), tokens(store, key="conn:2")
+    assert mine.get() != other.get()
+    token = mine.get()
+    with pytest.raises(TokensThrottledError):
+        for _ in range(15):
+            token = mine.renew(token)
+    with pytest.raises(TokensThrottledError):
+        other.renew(other.get())
+    assert len(zoho.calls) == MOST_IN_WINDOW
+    tokens(store, key="conn:2", refresh_token="another").get()
+
+
+def test_throttling_is_remembered_for_all_connections_with_the_refresh_token(zoho, store):
+    zoho.post(TOKEN_URL, json=THROTTLED, status=400)
+    for key in ("conn:1", "conn:2"):
+        with pytest.raises(TokensThrottledError):
+            tokens(store, key=key).get()
+    assert len(zoho.calls) == 1
+
+
+def test_ten_minutes_later_more_tokens_may_be_asked_for(zoho, store):
+    grants(zoho, then=15)
+    with time_machine.travel("2026-11-23T12:00:00Z", tick=False) as clock:
+        mine = tokens(store)
+        token = mine.get()
+        clock.shift(60)
+        for _ in range(MOST_IN_WINDOW - 1):
+            token = mine.renew(token)
+        with pytest.raises(TokensThrottledError) as caught:
+            mine.renew(token)
+        assert caught.value.retry_after == 540
+        clock.shift(541)
+        assert mine.renew(token) != token
+
+
+def test_a_clock_that_was_set_back_does_not_make_the_limit_last_longer(zoho, store):
+    grants(zoho, then=20)
+    with time_machine.travel("2026-11-23T12:00:00Z", tick=False) as clock:
+        token = tokens(store).get()
+        for _ in range(MOST_IN_WINDOW - 1):
+            token = tokens(store).renew(token)
+        clock.shift(-7200)
+        assert tokens(store).renew(token) != token
+
+
+def unanswered(store, region):
+    """The errors of asking for a token again and again, more often than Zoho gives any."""
+    with time_machine.travel("2026-11-23T12:00:00Z", tick=False) as clock:
+        for _ in range(MOST_IN_WINDOW + 2):
+            with pytest.raises(ZohoUnavailableError) as caught:
+                tokens(store, region).get()
+            yield caught.value
+            clock.shift(6)
+
+
+def test_requests_that_never_reached_zoho_do_not_count(store):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    region = region_for("custom", api_url=url, accounts_url=url)
+    assert all("refused the connection" in error.message for error in unanswered(store, region))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ConnectTimeout(ConnectTimeoutError()),
+        requests.ConnectionError(NewConnectionError("accounts.zoho.com", "unreachable")),
+        requests.ConnectionError(NameResolutionError("accounts.zoho.com", "-", socket.gaierror())),
+        requests.exceptions.ProxyError(),
+    ],
+)
+def test_requests_without_a_connection_do_not_count(zoho, store, error):
+    zoho.post(TOKEN_URL, body=error)
+    list(unanswered(store, region_for("us")))
+    assert len(zoho.calls) > MOST_IN_WINDOW
+
+
+def test_requests_that_were_not_answered_in_time_count(zoho, store):
+    zoho.post(TOKEN_URL, body=requests.ReadTimeout())
+    with pytest.raises(TokensThrottledError):
+        list(unanswered(store, region_for("us")))
+
+
+@pytest.mark.parametrize("body", ["<html>", json.dumps({"error": "server_error"})])
+def test_requests_that_break_down_at_zoho_do_not_count(zoho, store, body):
+    zoho.post(TOKEN_URL, body=body, status=503)
+    assert {error.http_status for error in unanswered(store, region_for("us"))} == {503}
+    assert len(zoho.calls) > MOST_IN_WINDOW
+
+
+def test_requests_that_were_sent_and_not_answered_count(store):
+    with raw_server(lambda connection, head: connection.close()) as server:
+        region = region_for("custom", api_url=server.url, accounts_url=server.url)
+        with pytest.raises(TokensThrottledError):
+            list(unanswered(store, region))
+        assert len(server.heads) == MOST_IN_WINDOW
 
 
 @pytest.mark.parametrize(
