@@ -16,7 +16,7 @@ from jobs.models import BulkWriteJob, Connection
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits, credits_of
 from jobs.services.observing import waiting
-from jobs.services.registering import id_checks, tracking
+from jobs.services.registering import id_checks, job_ids, tracking
 from jobs.services.registering.job_ids import Entry, Verdict
 from jobs.views.requests import HtmxHttpRequest
 
@@ -60,15 +60,14 @@ def _registered(request: HtmxHttpRequest, form: TrackForm) -> HttpResponse:
     given = form.cleaned_data
     paste = given["ids"]
     entries = tracking.track(given["connection"], paste.entries, user=request.user, **form.for_all)
-    # What was no id stays in the box, to be corrected.
-    wrong = (Verdict.NOT_AN_ID, Verdict.ROUNDED)
-    left = [entry.text for entry in entries if entry.verdict in wrong]
+    left = job_ids.to_correct(entry.text for entry in entries if entry.verdict in job_ids.SLIPS)
     rest = request.POST.copy()
-    rest["ids"] = "\n".join(dict.fromkeys(left))
+    rest["ids"] = "\n".join(left)
     context = {
         "form": TrackForm(initial=rest.dict()),
         "connections": _with_credits(list(Connection.objects.all())),
         **_report_of(given["connection"], entries, notes=paste.notes),
+        "to_correct": len(left),
     }
     return render(request, "jobs/track.html", context)
 
@@ -144,5 +143,6 @@ def _report(entries: list[Entry]) -> dict[str, Any]:
         "already_tracked": counted[Verdict.ALREADY_TRACKED],
         "repeated": counted[Verdict.REPEATED],
         "bulk_reads": counted[Verdict.BULK_READ],
-        "not_ids": counted[Verdict.NOT_AN_ID] + counted[Verdict.ROUNDED],
+        "slips": sum(counted[verdict] for verdict in job_ids.SLIPS),
+        "no_jobs": counted[Verdict.NO_JOB],
     }

@@ -26,12 +26,13 @@ WORDS = {
     Verdict.BULK_READ: "not registered.",
     Verdict.ROUNDED: "not registered.",
     Verdict.NOT_AN_ID: "is no job id.",
+    Verdict.NO_JOB: "not registered.",
 }
 UNKNOWN = (
     "Zoho knows no bulk write job by this id: it is wrong, belongs to another org, environment or "
     "data centre, is the id of a Bulk Read job, or Zoho has purged the job."
 )
-LEFT_OUT = (Verdict.BULK_READ, Verdict.ROUNDED, Verdict.NOT_AN_ID)
+LEFT_OUT = (Verdict.BULK_READ, Verdict.ROUNDED, Verdict.NOT_AN_ID, Verdict.NO_JOB)
 AT_ONCE = 200
 SECONDS_AT_ONCE = 60.0
 SLOT_PATIENCE_SECONDS = 30.0
@@ -42,8 +43,9 @@ What is given as ID may be anything that holds ids: a create call's answer, an a
 
 --json prints a list with an object for each piece of what was given:
   {"job_id": "1111…" or null, "text": "…", "verdict": V}
-V: tracked, already_tracked, repeated, bulk_read, rounded, not_an_id; with --check also
-   unknown (Zoho knows no such job) and no_answer; neither of them is registered.
+V: tracked, already_tracked, repeated, bulk_read, rounded, not_an_id (a slip is in it), no_job (of
+   something else, such as a file); with --check also unknown (Zoho knows no such job) and
+   no_answer; neither of them is registered.
 With --check each object has "zoho" as well: null for what was not asked, or
   {"status": "COMPLETED", "modules": "Leads", "rows": 100 or null, "created_time": "…" or null,
    "error": null or {"code", "http_status", "message", "resolution"}}

@@ -7,7 +7,7 @@ Pure: no clock, no database, no network.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jobs.models import BulkWriteJob
@@ -24,14 +24,26 @@ from jobs.services.registering.pastes.pieces import (
 )
 from jobs.zoho.errors import clean_text, redact
 
-__all__ = ["Entry", "Paste", "TooManyIdsError", "Verdict", "ids_in_json", "read"]
+__all__ = [
+    "SLIPS",
+    "Entry",
+    "Paste",
+    "TooManyIdsError",
+    "Verdict",
+    "ids_in_json",
+    "read",
+    "to_correct",
+]
 
+# What somebody may correct: there was an id, and the digits are not all right.
+SLIPS = (Verdict.NOT_AN_ID, Verdict.ROUNDED)
 MAX_IDS = 5_000
 MAX_CHARACTERS = 2_000_000
 MAX_LINES = 50_000
 # Of what is left out beyond so many pieces, only their number is said.
 MOST_LEFT_OUT = 5_000
 TEXT_SHOWN = 200
+MOST_READINGS = 5
 # Each means to look through all of an answer once more.
 MOST_MISSES = 20
 
@@ -95,6 +107,24 @@ def read(text: str) -> Paste:
     _collect(paste, found)
     _note_damage(paste)
     return paste
+
+
+def to_correct(texts: Iterable[str]) -> list[str]:
+    """Those of the texts, each once and in one line, that may be shown to be corrected.
+
+    They are what slips are in. Read again as they are, all of them together name no job.
+    """
+    left = list(dict.fromkeys(" ".join(text.split()) for text in texts))
+    for _ in range(MOST_READINGS):
+        try:
+            entries = read("\n".join(left)).entries
+        except TooManyIdsError:
+            return []
+        named = {entry.line for entry in entries if entry.job_id}
+        if not named:
+            return left
+        left = [text for line, text in enumerate(left, start=1) if line not in named]
+    return []
 
 
 def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
@@ -196,7 +226,7 @@ def _shaped(found: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
     if not any(is_long_id(piece.job_id) for _, piece in found):
         return found
     return [
-        (line, Piece(piece.text, Verdict.NOT_AN_ID, why=NOT_SHAPED) if piece.is_bare else piece)
+        (line, Piece(piece.text, Verdict.NO_JOB, why=NOT_SHAPED) if piece.is_bare else piece)
         for line, piece in found
     ]
 

@@ -135,7 +135,6 @@ NO_IDS = {
     "too long": "1" * 31,
     "other digits": "١٢٣٤٥٦٧٨٩٠١٢٣٤٥٦٧٨",
     "wide digits": "１２３４５６７８９０１２３４５６７８",  # noqa: RUF001
-    "a refused create call": '{"code":"INVALID_DATA","details":{},"status":"error"}',
     "broken json": '{"details": {"id": ',
     "markup": "<script>alert(1)</script>",
 }
@@ -156,7 +155,7 @@ def test_nothing_pasted_is_nothing(text):
 
 @pytest.mark.parametrize("short", ["0", "2026", "20261120", "404", "1" * 22])
 def test_numbers_of_another_shape_are_ids_only_where_no_other_is_or_so_named(short):
-    assert told(f"{short}\n{ONE}") == [(1, "not_an_id", ""), (2, "tracked", ONE)]
+    assert told(f"{short}\n{ONE}") == [(1, "no_job", ""), (2, "tracked", ONE)]
     assert ids(f"{ONE} {short}") == [ONE]
     assert ids(f"{short} rows") == []
     assert ids(f"{short}") == [short]
@@ -168,7 +167,7 @@ def test_numbers_of_another_shape_are_ids_only_where_no_other_is_or_so_named(sho
     "number", ["20261120100000123", "20261120100000123456", "1732458001123456789"]
 )
 def test_a_nameless_time_is_no_id(number):
-    assert told(number) == [(1, "not_an_id", "")]
+    assert told(number) == [(1, "no_job", "")]
     assert "looks like a time" in job_ids.read(number).entries[0].why
     assert ids(f"job id: {number}") == [number]
     assert ids(f"when,what,zoho\n{number},a,{ONE}\n{int(number) + 1},b,{TWO}") == [ONE, TWO]
@@ -232,9 +231,9 @@ def test_in_a_list_each_part_that_is_no_id_is_named_however_many_they_are():
     assert verdicts(f'id, abc, 12, "see mail", 20261120100000123, {ONE}') == [
         ("not_an_id", "id"),
         ("not_an_id", "abc"),
-        ("not_an_id", "12"),
+        ("no_job", "12"),
         ("not_an_id", "see mail"),
-        ("not_an_id", "20261120100000123"),
+        ("no_job", "20261120100000123"),
         ("tracked", ONE),
     ]
 
@@ -244,7 +243,7 @@ def test_a_number_longer_than_zohos_ids_is_named_beside_one(parting):
     [good, long] = job_ids.read(f"{ONE}{parting}{'2' * 22}").entries
 
     assert good.job_id == ONE
-    assert (long.verdict, long.text) == (Verdict.NOT_AN_ID, "2" * 22)
+    assert (long.verdict, long.text) == (Verdict.NO_JOB, "2" * 22)
     assert "15 to 20 digits" in long.why
 
 
@@ -359,3 +358,19 @@ def test_ids_in_json_are_those_of_bulk_write_jobs():
     assert job_ids.ids_in_json(READ_DETAILS) == []
     for nothing in (None, True, 1, 1.5, "x", [], {}, {"id": None}, {"details": [1]}):
         assert job_ids.ids_in_json(nothing) == []
+
+
+class TestToCorrect:
+    """The texts that may be shown again for somebody to correct."""
+
+    def test_each_slip_stands_there_once_and_in_one_line(self):
+        assert job_ids.to_correct([SLIP, f"job\n{SLIP}", SLIP]) == [SLIP, f"job {SLIP}"]
+
+    @pytest.mark.parametrize(
+        "text", [ONE, "404", f"see {ONE}", f"Deals 3 {ONE}", "111,111,000,000,541,958"]
+    )
+    def test_what_would_name_a_job_as_it_is_does_not_stand_there(self, text):
+        assert job_ids.to_correct([SLIP, text]) == [SLIP]
+
+    def test_what_is_too_much_to_be_read_again_does_not_stand_there(self):
+        assert job_ids.to_correct(f"x {ONE[:-4]}{number}" for number in range(1000, 7000)) == []

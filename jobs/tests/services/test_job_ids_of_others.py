@@ -109,7 +109,7 @@ ADDRESSES = {
 def test_what_stands_in_an_address_of_something_else_is_not_taken(address, why):
     [entry] = job_ids.read(address.format(ONE)).entries
 
-    assert (entry.verdict, entry.job_id) == (Verdict.NOT_AN_ID, "")
+    assert (entry.verdict, entry.job_id) == (Verdict.NO_JOB, "")
     assert why in entry.why
 
 
@@ -130,7 +130,7 @@ def test_a_job_beside_or_in_an_address_is_taken(text):
 def test_ids_of_something_else_are_not_taken_and_it_is_said_of_what(text, why):
     [entry] = job_ids.read(text).entries
 
-    assert (entry.verdict, entry.job_id) == (Verdict.NOT_AN_ID, "")
+    assert (entry.verdict, entry.job_id) == (Verdict.NO_JOB, "")
     assert why in entry.why
 
 

@@ -83,6 +83,8 @@ def test_any_text_is_read_and_each_entry_stands_in_a_line_of_it(text):
         assert len(entry.text) <= 200
         assert entry.why or entry.verdict in (Verdict.TRACKED, Verdict.REPEATED)
         assert not entry.job_id or (entry.job_id.isascii() and entry.job_id.isdigit())
+    left = job_ids.to_correct(entry.text for entry in entries)
+    assert not any(entry.job_id for entry in job_ids.read("\n".join(left)).entries)
 
 
 @settings(max_examples=200, deadline=None)

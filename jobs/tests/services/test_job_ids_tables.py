@@ -48,7 +48,7 @@ TABLES_OF_OTHERS = {
 def test_a_table_of_something_else_is_left_out_with_the_reason(text, why):
     paste = job_ids.read(text)
 
-    assert [entry.verdict for entry in paste.entries] == [Verdict.NOT_AN_ID] * 2
+    assert [entry.verdict for entry in paste.entries] == [Verdict.NO_JOB] * 2
     assert all(why in entry.why for entry in paste.entries)
     assert len(paste.notes) == 1
 
@@ -74,7 +74,7 @@ def test_rows_of_a_table_without_an_id_are_said_with_their_lines():
 
     assert told(text) == [
         (2, "tracked", ONE),
-        (4, "not_an_id", ""),
+        (4, "no_job", ""),
         (5, "rounded", ""),
         (6, "not_an_id", ""),
         (7, "repeated", ONE),

@@ -129,9 +129,35 @@ def test_why_a_line_is_left_out_is_said(alice, connection):
     assert "Bulkwatch watches Bulk Write jobs" in page
     assert "the id of an uploaded file" in page
     assert "1 is the id of a Bulk Read job" in page
-    assert "2 are no job ids" in page
-    # A Bulk Read job's id is no slip that could be corrected.
-    assert response.context["form"]["ids"].value() == f"1.11111E+17\nfile_id={ID_3}"
+    assert "1 is no job id" in page
+    assert "1 is left out" in page
+    # The ids of files and of Bulk Read jobs are no slips that could be corrected.
+    assert response.context["form"]["ids"].value() == "1.11111E+17"
+
+
+UPLOADED = {"code": "FILE_UPLOAD_SUCCESS", "status": "success", "details": {"file_id": ID_3}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"job_id,module,rows,owner id\n{ID_1},Leads,9,{ID_2}\n,Deals,3,{ID_2}",
+        f"job_id,note\n{ID_1},ok\n{ID_1[:-3]}O,twice\nsee {ID_2},x",
+        json.dumps(UPLOADED),
+        json.dumps({"data": [{"id": ID_1, "Modified_Time": "2026-11-24"}]}),
+        f"id,Last Name\n{ID_1},Boyle",
+        f"Record Id: {ID_1}",
+        f"{ID_1}\n404",
+        f"{ID_1}, {'2' * 22}",
+    ],
+)
+def test_to_press_register_again_makes_no_job_of_what_was_none(alice, connection, text):
+    response = register(alice, connection, text)
+    jobs = set(BulkWriteJob.objects.values_list("zoho_job_id", flat=True))
+
+    register(alice, connection, response.context["form"]["ids"].value())
+
+    assert set(BulkWriteJob.objects.values_list("zoho_job_id", flat=True)) == jobs <= {ID_1}
 
 
 def test_a_table_says_which_column_it_was_read_from_and_labels_come_from_it(alice, connection):

@@ -105,7 +105,7 @@ def _own_ids(value: dict[str, Any], name: str) -> Iterator[Piece]:
     if piece is None or name not in _HOLDERS:
         return
     if not _RECORD_KEYS.isdisjoint(value):
-        yield Piece(piece.text, Verdict.NOT_AN_ID, why=RECORD_ID)
+        yield Piece(piece.text, Verdict.NO_JOB, why=RECORD_ID)
     elif (
         piece.verdict != Verdict.TRACKED
         or is_long_id(piece.job_id)
@@ -127,14 +127,14 @@ def _scalar(value: Any) -> Piece | None:
 def _why_without_id(answer: dict[str, Any], details: dict[str, Any]) -> Piece | None:
     """What is to be said of an answer of Zoho's that names no job."""
     if file_id := _scalar(details.get("file_id")):
-        return Piece(file_id.text, Verdict.NOT_AN_ID, why=FILE_ID)
+        return Piece(file_id.text, Verdict.NO_JOB, why=FILE_ID)
     status, code = answer.get("status"), answer.get("code")
     if not isinstance(code, str) or not isinstance(status, str):
         return None
     if status.lower() != "error":
         return None
     why = f"Zoho refused this call with {code[:60]}, so it created no job."
-    return Piece(code, Verdict.NOT_AN_ID, why=why)
+    return Piece(code, Verdict.NO_JOB, why=why)
 
 
 def _is_bulk_read(value: dict[str, Any]) -> bool:

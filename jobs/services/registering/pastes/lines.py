@@ -164,7 +164,8 @@ def _listed(line: str) -> list[Piece]:
         return []
     is_marked = len(items) > 1
     pieces = [piece for part in parts for piece in _in_list(part, is_marked=is_marked)]
-    return pieces if any(piece.verdict != Verdict.NOT_AN_ID for piece in pieces) else []
+    no_ids = (Verdict.NOT_AN_ID, Verdict.NO_JOB)
+    return pieces if any(piece.verdict not in no_ids for piece in pieces) else []
 
 
 def _is_like_id(word: str) -> bool:
@@ -182,7 +183,7 @@ def _in_list(part: str, *, is_marked: bool) -> Iterator[Piece]:
         yield piece
     elif is_marked or len(piece.job_id) > LONGEST_ID:
         why = LIKE_A_TIME if is_time(piece.job_id) else NOT_SHAPED
-        yield Piece(piece.text, Verdict.NOT_AN_ID, why=why)
+        yield Piece(piece.text, Verdict.NO_JOB, why=why)
 
 
 def _is_sure(piece: Piece) -> bool:
@@ -194,7 +195,7 @@ def _is_sure(piece: Piece) -> bool:
 
 def _unsure(piece: Piece) -> Piece:
     if is_time(piece.job_id):
-        return Piece(piece.text, Verdict.NOT_AN_ID, why=LIKE_A_TIME)
+        return Piece(piece.text, Verdict.NO_JOB, why=LIKE_A_TIME)
     return replace(piece, is_bare=True)
 
 
@@ -246,7 +247,7 @@ def _in_text(line: str) -> Iterator[Piece]:
     elif named:
         of_what = next(iter(named.values()))
         why = _WHY_NOT.get(of_what) or f"The number in it is named “{of_what}”: no job's."
-        yield Piece(text, Verdict.NOT_AN_ID, why=why)
+        yield Piece(text, Verdict.NO_JOB, why=why)
 
 
 def _kind_in_address(before: str) -> str:

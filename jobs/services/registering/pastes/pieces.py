@@ -21,7 +21,11 @@ _EXCEL_DIGITS = 15
 
 
 class Verdict(StrEnum):
-    """What is made of a piece; `track` knows which ids are registered already."""
+    """What is made of a piece; `track` knows which ids are registered already.
+
+    What is `NOT_AN_ID` was meant as one and has a slip in it, which somebody may correct; `NO_JOB`
+    is of something else, or nothing that could be corrected.
+    """
 
     TRACKED = "tracked"
     ALREADY_TRACKED = "already_tracked"
@@ -29,6 +33,7 @@ class Verdict(StrEnum):
     BULK_READ = "bulk_read"
     ROUNDED = "rounded"
     NOT_AN_ID = "not_an_id"
+    NO_JOB = "no_job"
 
 
 NO_ID = (

@@ -221,7 +221,7 @@ def _columns_of_others(rows: list[list[str]]) -> list[int]:
 
 def _left_out(rows: list[tuple[int, list[str]]], column: int, why: str) -> list[tuple[int, Piece]]:
     return [
-        (line, Piece(" ".join(row[column : column + 1]).strip(), Verdict.NOT_AN_ID, why=why))
+        (line, Piece(" ".join(row[column : column + 1]).strip(), Verdict.NO_JOB, why=why))
         for line, row in rows
     ]
 
@@ -273,10 +273,12 @@ def _piece(
     if piece is None and cell:
         piece = next(iter(lines.addresses_in(cell)), None)
     if piece is None:
-        why = NO_ID if cell else "The column of ids is empty in this row."
-        return Piece(shown, Verdict.NOT_AN_ID, why=why)
+        if not cell:
+            why = "The column of ids is empty in this row."
+            return Piece(shown, Verdict.NO_JOB, why=why)
+        return Piece(shown, Verdict.NOT_AN_ID, why=NO_ID)
     if not is_named and piece.job_id and not is_long_id(piece.job_id):
-        return Piece(shown, Verdict.NOT_AN_ID, why=NOT_SHAPED)
+        return Piece(shown, Verdict.NO_JOB, why=NOT_SHAPED)
     if any(at < len(row) and plain(row[at]) in ("read", "bulkread") for at in kinds):
         return Piece(shown, Verdict.BULK_READ, piece.job_id, BULK_READ)
     text = row[label].strip() if label is not None and label < len(row) else ""
