@@ -20,6 +20,12 @@ def product(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def on_page_about(request: HttpRequest, connection_id: int) -> dict[str, Any]:
+    """What a page about one connection, or about a job of it, shows in place of all `health`."""
+    health = health_of(request).on_page_about(connection_id)
+    return {"connection_of_page": connection_id, "health": health}
+
+
 def health_of(request: HttpRequest) -> Health:
     """What is wrong with the monitor, found once for each request."""
     known: Health | None = getattr(request, "_health", None)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs import charts
+from jobs.context_processors import on_page_about
 from jobs.models import BulkWriteJob, Connection
 from jobs.models.job import BulkWriteJobQuerySet
 from jobs.services.connections.connection_states import ConnectionState, state_of
@@ -46,7 +47,8 @@ def connection_list(request: HtmxHttpRequest) -> HttpResponse:
 def connection(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Connection, pk=pk)
     template = "_connection_live.html" if request.htmx else "connection.html"
-    return render(request, f"connections/{template}", _context(found))
+    context = _context(found) | on_page_about(request, found.pk)
+    return render(request, f"connections/{template}", context)
 
 
 def _context(connection: Connection) -> dict[str, Any]:

@@ -1,14 +1,19 @@
 """Whether the product is alive: for machines that ask, and for pages that are open."""
 
+import re
+
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from jobs.context_processors import health_of
+from jobs.context_processors import health_of, on_page_about
 from jobs.services.health import readiness
+from jobs.services.health.monitoring import Health
 from jobs.views.requests import HtmxHttpRequest
+
+_PK = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 @login_not_required
@@ -35,13 +40,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def banners(request: HtmxHttpRequest) -> HttpResponse:
     """What is new in the banners and in the data's age since what the page shows; 204 if nothing.
 
-    403 for who is signed out.
+    `connection` where the page is about one, or about a job of it. 403 for who is signed out.
     """
     if not request.user.is_authenticated:
         return HttpResponse(status=403)
-    health = health_of(request)
+    about = request.GET.get("connection", "")
+    page = on_page_about(request, int(about)) if _PK.fullmatch(about) else {}
+    health: Health = page.get("health") or health_of(request)
     shown, _, shown_age = request.GET.get("shown", "").partition("-")
     are_new = shown != health.banners_digest
     if not are_new and shown_age == health.age_digest:
         return HttpResponse(status=204)
-    return render(request, "_banners_poll.html", {"are_new": are_new})
+    return render(request, "_banners_poll.html", {**page, "are_new": are_new})

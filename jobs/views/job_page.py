@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from jobs.context_processors import on_page_about
 from jobs.models import Alert, BulkWriteJob, Result, ResultFile, Snapshot
 from jobs.services import job_story
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
@@ -38,7 +39,7 @@ SECONDS_WHEN_LATER = 15
 def detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(BulkWriteJob.objects.select_related("connection", "tracked_by"), pk=pk)
     template = "jobs/_job_live.html" if request.htmx else "jobs/job_page.html"
-    return render(request, template, _context(job))
+    return render(request, template, _context(request, job))
 
 
 @require_POST
@@ -59,7 +60,7 @@ def after_change(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = BulkWriteJob.objects.select_related("connection", "tracked_by").get(pk=pk)
     if not request.htmx:
         return redirect(job)
-    return render(request, "jobs/_job_live.html", _context(job) | {"was_refreshed": True})
+    return render(request, "jobs/_job_live.html", _context(request, job) | {"was_refreshed": True})
 
 
 @require_safe
@@ -83,7 +84,7 @@ def snapshot_raw(request: HtmxHttpRequest, pk: int, snapshot_pk: int) -> HttpRes
     return render(request, template, context)
 
 
-def _context(job: BulkWriteJob) -> dict[str, Any]:
+def _context(request: HtmxHttpRequest, job: BulkWriteJob) -> dict[str, Any]:
     with_originals = Prefetch("files", ResultFile.objects.with_originals(timezone.now()))
     result = Result.objects.filter(job=job).prefetch_related(with_originals).first()
     result_files = list(result.files.all()) if result else []
@@ -114,6 +115,7 @@ def _context(job: BulkWriteJob) -> dict[str, Any]:
         "timeline": job_story.timeline(job, timezone.now()),
         "snapshots": job.snapshots.defer("raw").order_by("-pk")[:SNAPSHOTS_SHOWN],
         "refresh_seconds": _refresh_seconds(job, result, alerts),
+        **on_page_about(request, job.connection_id),
     }
 
 

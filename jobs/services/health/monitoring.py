@@ -4,10 +4,11 @@ Banners, the overview, `/readyz` and the mails of the lookout show what is found
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Self
 
 from django.db import Error
 from django.db.models import Exists, OuterRef, Subquery
@@ -50,10 +51,20 @@ class DataAge:
     Idle: no job is being watched. Unanswered: watching has begun, no answer came yet. Stale: a
     job of some connection is overdue, or nobody has signed in for it; `answered_at` is when that
     connection was last answered.
+
+    Where one of several is stale: `stale` is its name, that of the longest unanswered of
+    `stale_connections`, and `others_answered_at` is when Zoho last answered about the others.
     """
 
     state: AgeState
     answered_at: datetime | None = None
+    stale: str = ""
+    stale_connections: int = 0
+    others_answered_at: datetime | None = None
+
+    @property
+    def more_stale(self) -> int:
+        return max(self.stale_connections - 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class Health:
 
     findings: tuple[Finding, ...]
     age: DataAge
+    ages: Mapping[int, DataAge] = field(default_factory=dict)
     last_answer_at: datetime | None = None
     beat_seen_at: datetime | None = None
     worker_seen_at: datetime | None = None
@@ -74,6 +86,10 @@ class Health:
     @property
     def parts_that_fail(self) -> set[str]:
         return {part for finding in self.findings for part in finding.parts}
+
+    def on_page_about(self, connection_id: int) -> Self:
+        """As a page about one connection, or about a job of it, shows it: with its age alone."""
+        return replace(self, age=self.ages.get(connection_id, self.age))
 
     @property
     def banners_digest(self) -> str:
@@ -122,6 +138,7 @@ def check(broker_answers: bool | None = None, *, is_starting: bool = False) -> H
     return Health(
         findings=tuple(sorted(found, key=lambda finding: not finding.is_blind)),
         age=_age(watches, now),
+        ages={watch.connection.pk: _age([watch], now) for watch in watches},
         last_answer_at=_last_answer(watches),
         beat_seen_at=seen.get(Heartbeat.BEAT),
         worker_seen_at=seen.get(Heartbeat.WORKER),
@@ -172,12 +189,23 @@ def _age(watches: Sequence[WatchedConnection], now: datetime) -> DataAge:
     on = [watch for watch in watches if watch.is_on]
     if not on:
         return DataAge(AgeState.IDLE)
-    overdue = [watch.connection.last_answer_at for watch in on if watch.is_overdue(now)]
+    overdue = [watch for watch in on if watch.is_overdue(now)]
     if overdue:
-        answers = [at for at in overdue if at is not None]
-        return DataAge(AgeState.STALE, min(answers) if len(answers) == len(overdue) else None)
+        stalest = min((watch.connection for watch in overdue), key=_answered_or_never)
+        others = [watch for watch in on if watch not in overdue]
+        return DataAge(
+            AgeState.STALE,
+            stalest.last_answer_at,
+            stale=stalest.name if len(on) > 1 else "",
+            stale_connections=len(overdue),
+            others_answered_at=_last_answer(others),
+        )
     answered_at = _last_answer(on)
     return DataAge(AgeState.FRESH if answered_at else AgeState.UNANSWERED, answered_at)
+
+
+def _answered_or_never(connection: Connection) -> datetime:
+    return connection.last_answer_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _last_answer(watches: Sequence[WatchedConnection]) -> datetime | None:

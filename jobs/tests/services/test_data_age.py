@@ -33,8 +33,10 @@ class TestAge:
         other = make_connection(name="other", last_answer_at=timezone.now())
         make_job(other, next_poll_at=timezone.now() + MINUTE)
 
-        assert self.age().state == AgeState.STALE
-        assert self.age().answered_at is None
+        age = self.age()
+        assert age.state == AgeState.STALE
+        assert (age.stale, age.answered_at, age.more_stale) == (working.name, None, 0)
+        assert age.others_answered_at == other.last_answer_at
 
     def test_unanswered_where_watching_has_just_begun(self, working):
         change(working, last_answer_at=None)
@@ -61,5 +63,23 @@ class TestAge:
             other = make_connection(name=name, last_answer_at=answered_at)
             make_job(other, next_poll_at=timezone.now() - 3 * MINUTE)
 
+        age = self.age()
+        assert age.state == AgeState.STALE
+        assert (age.stale, age.answered_at, age.more_stale) == ("silent", long_ago, 1)
+        assert age.others_answered_at == Connection.objects.get(pk=working.pk).last_answer_at
+
+    def test_one_alone_that_is_stale_needs_no_name(self, working):
+        let_jobs_wait(working, 3)
+
         assert self.age().state == AgeState.STALE
-        assert self.age().answered_at == long_ago
+        assert self.age().stale == ""
+
+    def test_on_a_page_about_one_connection_is_that_connections(self, working):
+        silent = make_connection(name="silent", last_answer_at=None)
+        make_job(silent, next_poll_at=timezone.now() - 3 * MINUTE)
+        idle = make_connection(name="idle")
+        health = monitoring.check(broker_answers=True)
+
+        assert health.on_page_about(working.pk).age.state == AgeState.FRESH
+        assert health.on_page_about(silent.pk).age.state == AgeState.STALE
+        assert health.on_page_about(idle.pk).age.state == AgeState.IDLE

@@ -1,5 +1,6 @@
 """What people see when the monitor is blind: banners, the age of the data, a page without any."""
 
+import html
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from django.utils import timezone
 from jobs.models import Connection, Heartbeat
 from jobs.services.health import broker, starting
 from jobs.tests.factories import make_connection, make_job, make_user
+from jobs.tests.views.pages import text_of
 
 HTMX = {"HX-Request": "true"}
 PAGES = ["/", "/jobs/", "/jobs/track/", "/alerts/", "/connections/", "/accounts/password/"]
@@ -48,7 +50,8 @@ def kill_worker():
 
 def asks_at(page):
     """The address at which a page asks for what is new."""
-    return re.search(r'id="data-age" hx-get="(/banners/\?shown=[0-9a-f-]+)"', page)[1]
+    found = re.search(r'id="data-age" hx-get="(/banners/\?shown=[0-9a-f-]+[^"]*)"', page)[1]
+    return html.unescape(found)
 
 
 @pytest.mark.parametrize("address", PAGES)
@@ -114,6 +117,39 @@ def test_no_answer_yet_is_said_so(alice, connection):
     Connection.objects.update(last_answer_at=None)
 
     assert "Zoho has not answered yet" in page_of(alice)
+
+
+class TestOneOfTwoConnectionsIsBehind:
+    @pytest.fixture
+    def behind(self, connection):
+        made = make_connection(name="neworg2", refresh_token="", last_answer_at=None)
+        make_job(made, next_poll_at=timezone.now())
+        return made
+
+    def age_on(self, page):
+        return text_of(re.search(r'<p class="data-age.*?</p>', page, re.DOTALL)[0])
+
+    @pytest.mark.parametrize("address", PAGES)
+    def test_it_is_named_and_the_other_is_said_to_be_answered(self, alice, behind, address):
+        age = self.age_on(page_of(alice, address))
+
+        assert age == "Out of date: neworg2 (no answer yet) ; the others answered now"
+
+    @pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "refresh"])
+    def test_pages_about_one_have_the_age_of_that_one(self, alice, connection, behind, headers):
+        for one, age in ((connection, "Zoho answered now"), (behind, "Out of date: no answer yet")):
+            addresses = (f"/connections/{one.pk}/", f"/jobs/{one.jobs.get().pk}/")
+            for address in addresses:
+                assert self.age_on(page_of(alice, address, **headers)) == age
+
+    def test_they_ask_for_what_is_new_about_that_one(self, alice, connection, behind):
+        address = asks_at(page_of(alice, f"/connections/{connection.pk}/"))
+        assert alice.get(address, headers=HTMX).status_code == 204
+
+        connection.jobs.update(next_poll_at=timezone.now() - timedelta(minutes=10))
+        answer = alice.get(address, headers=HTMX).content.decode()
+        assert self.age_on(answer) == "Out of date: Zoho answered now"
+        assert alice.get(asks_at(answer), headers=HTMX).status_code == 204
 
 
 def test_signed_out_visitors_are_told_nothing(client, connection):
