@@ -28,9 +28,10 @@ from jobs.services.connections.access import (
 )
 from jobs.services.errors import own_error
 from jobs.services.limits import credits, slots
-from jobs.services.observing import leases, standing
+from jobs.services.observing import failures, leases, standing
 from jobs.services.observing.batch import Batch
 from jobs.services.observing.standing import ConnectionNews
+from jobs.zoho.client import Answer, BulkWriteClient
 from jobs.zoho.codes import CODES
 from jobs.zoho.errors import (
     TokensThrottledError,
@@ -265,8 +266,18 @@ def _works(connection: Connection, asked: Asked) -> TestResult:
     if asked.job_id == NO_JOB:
         return _works_without_job(connection, works)
     what = f"Asked about job {asked.job_id}."
-    if asked.error_of_job is None:
+    error = asked.error_of_job
+    if error is None:
         return TestResult(True, f"{works} {what}")
+    if failures.is_refusal(error):
+        said = wording.error_in_words(error.code, error.message)
+        return TestResult(
+            True,
+            f"{works} Asked about job {asked.job_id} and another: that job alone is refused. "
+            f"{said}",
+            "Nothing is to be done about the connection.",
+            is_doubtful=True,
+        )
     job = BulkWriteJob.objects.get(connection=connection, zoho_job_id=asked.job_id)
     return TestResult(
         True,
@@ -302,41 +313,76 @@ def ask_about_one_job(
     """Ask about the newest job that Zoho has answered about, by the connection's sign-in.
 
     Where there is none, about one that does not exist: that Zoho knows no such job proves as
-    much. Costs one API credit. While Zoho wants no calls (waits that it `heeds`), or no credit or
-    slot is left, nothing is asked. Errors: `access.region_of`, UndecryptableError.
+    much. Costs one API credit. Where that job is refused, another is asked about, for one more:
+    only a refusal of both is one of the connection. While Zoho wants no calls (waits that it
+    `heeds`), or no credit or slot is left, nothing is asked. Errors: `access.region_of`,
+    UndecryptableError.
     """
-    # Not one that Zoho may refuse by itself.
-    jobs = BulkWriteJob.objects.filter(connection=connection, poll_error__isnull=True)
-    newest = jobs.exclude(poll_state=BulkWriteJob.PollState.BLOCKED).order_by("-pk")
-    answered = newest.filter(last_changed_at__isnull=False)
-    job_id = _first_id(answered) or _first_id(newest) or NO_JOB
+    job_id, other_id = _ids_to_ask(connection)
     at = timezone.now()
     if pause := pause_wanted_by_zoho(connection, heeds):
         return Asked(at, job_id, not_asked=pause)
     try:
         with slots.held(connection) as slot, open_client(connection) as client:
-            calls, budget, hour = credits.reserve(connection, 1, slot=slot)
+            # One of them for another job, should this one be refused.
+            calls, budget, hour = credits.reserve(connection, 2, slot=slot)
             if not calls:
                 return Asked(at, job_id, not_asked=_no_credits(connection, budget))
             try:
                 open_tokens(connection).forget_refusal()
-                client.job_details(job_id)
+                answer = _ask(client, job_id)
+                other = None
+                if failures.is_refusal(answer.error) and job_id != NO_JOB and calls > 1:
+                    other = _ask(client, other_id)
             finally:
                 credits.spend(connection, client.calls - calls, hour=hour)
                 if client.was_answered:
                     credits.note_remaining(connection, client.credits_remaining)
-    except slots.NoSlotError as error:
-        wait = TestResult(False, str(error), "Test it again in a moment.", is_temporary=True)
+    except slots.NoSlotError as no_slot:
+        wait = TestResult(False, str(no_slot), "Test it again in a moment.", is_temporary=True)
         return Asked(at, job_id, not_asked=wait)
-    except ZohoError as error:
-        if error.code != "RESOURCE_NOT_FOUND":
-            return Asked(at, job_id, error)
+    error = answer.error
+    if error is not None and error.code == "RESOURCE_NOT_FOUND":
         return Asked(at, job_id, error_of_job=error)
-    return Asked(at, job_id)
+    if error is None or not failures.is_refusal(error) or job_id == NO_JOB:
+        return Asked(at, job_id, error)
+    if other is None:
+        not_known = _not_known_of_others(error, job_id, _no_credits(connection, budget))
+        return Asked(at, job_id, not_asked=not_known)
+    if failures.is_answer(other):
+        return Asked(at, job_id, error_of_job=error)
+    return Asked(at, job_id, error if failures.is_refusal(other.error) else other.error)
 
 
-def _first_id(jobs: QuerySet[BulkWriteJob]) -> str | None:
-    return jobs.values_list("zoho_job_id", flat=True).first()
+def _ids_to_ask(connection: Connection) -> tuple[str, str]:
+    """The ids of the job to ask about and of one to compare it with; NO_JOB where there is none."""
+    # Not one that Zoho may refuse by itself.
+    jobs = BulkWriteJob.objects.filter(connection=connection, poll_error__isnull=True)
+    newest = jobs.exclude(poll_state=BulkWriteJob.PollState.BLOCKED).order_by("-pk")
+    answered = newest.filter(last_changed_at__isnull=False)
+    ids = [*dict.fromkeys([*_first_ids(answered), *_first_ids(newest)]), NO_JOB, NO_JOB]
+    return ids[0], ids[1]
+
+
+def _first_ids(jobs: QuerySet[BulkWriteJob]) -> list[str]:
+    return list(jobs.values_list("zoho_job_id", flat=True)[:2])
+
+
+def _ask(client: BulkWriteClient, job_id: str) -> Answer:
+    asked_at = timezone.now()
+    try:
+        return Answer(job_id, asked_at, client.job_details(job_id), None)
+    except ZohoError as error:
+        return Answer(job_id, asked_at, None, error)
+
+
+def _not_known_of_others(error: ZohoError, job_id: str, why_not: TestResult) -> TestResult:
+    said = wording.error_in_words(error.code, error.message)
+    return replace(
+        why_not,
+        message=f"Zoho refuses job {job_id}: {said} Whether it refuses others as well is not "
+        "known: the API credits that Bulkwatch may use within 24 hours are used up.",
+    )
 
 
 def pause_wanted_by_zoho(

@@ -188,6 +188,7 @@ def test_a_token_that_jobs_cannot_be_read_with_replaces_no_sign_in(zoho, status,
     job = make_job(make_connection(**OLD))
     zoho.gives_tokens()
     zoho.says(job, error_body(code), status)
+    zoho.says(make_job(job.connection), error_body(code), status)
 
     with pytest.raises(ZohoError) as caught:
         sign_in_with_another_token(job.connection)
@@ -195,6 +196,18 @@ def test_a_token_that_jobs_cannot_be_read_with_replaces_no_sign_in(zoho, status,
     assert caught.value.code == code
     assert stored_token() == "old"
     assert Connection.objects.get().blocked_at is None
+
+
+def test_a_token_that_one_job_alone_is_refused_with_is_stored(zoho):
+    other = make_job(make_connection(**OLD))
+    job = make_job(other.connection)
+    zoho.gives_tokens()
+    zoho.says(job, error_body("NO_PERMISSION"), 403)
+    zoho.says(other, body(other))
+
+    sign_in_with_another_token(job.connection)
+
+    assert stored_token() == "new-token"
 
 
 def test_a_token_that_reads_no_such_job_is_stored(zoho):

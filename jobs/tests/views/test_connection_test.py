@@ -149,6 +149,7 @@ def test_a_success_lets_the_connection_be_polled_at_once_and_tells_who_was_told(
     zoho.gives_tokens()
     job = make_job()
     zoho.says(job, error_body("NO_PERMISSION"), status=403)
+    zoho.mock.get(NO_JOB_URL, json=error_body("NO_PERMISSION"), status=403)
     zoho.says(job, body(job))
     connection = job.connection
     verdict_of(admin, connection)
@@ -284,6 +285,7 @@ def test_a_refused_call_blocks_and_says_why(admin, zoho, code, status, said_of_i
     zoho.gives_tokens("token-one", "token-two")
     job = make_job()
     zoho.says(job, error_body(code), status=status)
+    zoho.mock.get(NO_JOB_URL, json=error_body(code), status=status)
 
     level, said = verdict_of(admin, job.connection)
 
@@ -292,8 +294,95 @@ def test_a_refused_call_blocks_and_says_why(admin, zoho, code, status, said_of_i
     assert said_of_it in said
     assert job.connection.last_error["code"] == code
     assert job.connection.blocked_at is not None
-    # One for a token that may have been revoked meanwhile, and no third.
+    # One for a token that may have been revoked meanwhile, or about another job; and no third.
     assert len(zoho.asked(f"{STAND_IN}/crm/")) == CreditUse.objects.get().calls <= 2
+
+
+@pytest.mark.parametrize("is_alone", [False, True], ids=["with others", "the only one"])
+def test_a_refusal_of_one_job_alone_is_said_and_not_held_against_the_connection(
+    admin, zoho, is_alone
+):
+    zoho.gives_tokens()
+    connection = make_connection(last_answer_at=timezone.now())
+    if not is_alone:
+        other = make_job(connection, last_changed_at=timezone.now())
+        make_job(connection)
+        zoho.says(other, body(other))
+    refused = make_job(connection, last_changed_at=timezone.now())
+    zoho.says(refused, error_body("NO_PERMISSION", "permission denied"), status=403)
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+
+    level, said = verdict_of(admin, connection)
+
+    assert level == constants.WARNING
+    assert f"Asked about job {refused.zoho_job_id} and another: that job alone is refused." in said
+    assert "(NO_PERMISSION: “permission denied”)" in said
+    assert state(connection) == WELL
+    assert not Alert.objects.exists()
+    assert Connection.objects.pollable(timezone.now()).exists()
+    assert len(zoho.asked(f"{STAND_IN}/crm/")) == CreditUse.objects.get().calls == 2
+
+
+@pytest.mark.parametrize("known", [{}, {"last_changed_at": timezone.now()}], ids=["new", "known"])
+def test_two_jobs_refused_block_the_connection(admin, zoho, known):
+    zoho.gives_tokens()
+    connection = make_connection(last_answer_at=timezone.now())
+    for _ in range(2):
+        zoho.says(make_job(connection, **known), error_body("NO_PERMISSION"), status=403)
+    zoho.mock.get(NO_JOB_URL, json=error_body("RESOURCE_NOT_FOUND"), status=404)
+
+    assert verdict_of(admin, connection)[0] == constants.ERROR
+
+    assert connection.blocked_at is not None
+    assert [alert.kind for alert in Alert.objects.all()] == ["connection_blocked"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "waiting_for"),
+    [
+        ({"status": 503}, ""),
+        ({"status": 429, "json": error_body("TOO_MANY_REQUESTS")}, "throttled"),
+    ],
+    ids=["silence", "throttled"],
+)
+def test_a_refusal_is_not_held_against_the_connection_where_nobody_knows_of_others(
+    admin, zoho, answer, waiting_for
+):
+    zoho.gives_tokens()
+    job = make_job(make_connection(last_answer_at=timezone.now()))
+    zoho.says(job, error_body("NO_PERMISSION"), status=403)
+    zoho.mock.get(NO_JOB_URL, **answer)
+
+    assert verdict_of(admin, job.connection)[0] == constants.WARNING
+
+    assert job.connection.blocked_at is None
+    assert job.connection.waiting_for in (waiting_for, "unavailable")
+    assert not Alert.objects.exists()
+
+
+def test_with_one_credit_left_a_refusal_is_said_and_the_connection_not_blocked(admin, zoho):
+    zoho.gives_tokens()
+    job = make_job(make_connection(daily_credits=1))
+    zoho.says(job, error_body("NO_PERMISSION"), status=403)
+
+    level, said = verdict_of(admin, job.connection)
+
+    assert level == constants.WARNING
+    assert f"Zoho refuses job {job.zoho_job_id}: " in said
+    assert "Whether it refuses others as well is not known" in said
+    assert "Zoho can be asked again" in said
+    assert job.connection.blocked_at is None
+    assert CreditUse.objects.get().calls == 1
+
+
+def test_a_connection_whose_id_of_no_job_is_refused_is_blocked_by_one_call(admin, zoho):
+    zoho.gives_tokens()
+    connection = make_connection()
+    zoho.mock.get(NO_JOB_URL, json=error_body("NO_PERMISSION"), status=403)
+
+    assert verdict_of(admin, connection)[0] == constants.ERROR
+    assert connection.blocked_at is not None
+    assert len(zoho.asked(f"{STAND_IN}/crm/")) == 1
 
 
 def test_whoever_relies_on_the_connection_is_told_once(admin, zoho):
