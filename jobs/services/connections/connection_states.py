@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.models import Connection
 from jobs.services import wording
@@ -229,17 +229,39 @@ def _unanswered(
 ) -> ConnectionState:
     since = connection.unanswered_since
     lasts = since is not None and now - since > UNANSWERED_IS_BAD_AFTER
-    said = (connection.last_error or {}).get("message") or "No request was answered."
+    silence = silence_of(connection)
     return ConnectionState(
         Key.SILENT,
         "No answers",
         "bad" if lasts else "warn",
-        f"Zoho does not answer about its jobs. {said}",
-        "If Zoho itself is up, look at the network and the proxy (ZOHO_PROXY_URL), and test the "
-        "connection.",
+        f"Zoho {silence.does} about its jobs. {silence.said}",
+        silence.what_to_do,
         and_then="The next try is" if until else "",
         until=until,
         since=since,
+    )
+
+
+class Silence(NamedTuple):
+    """What an unanswered connection gets from Zoho: what Zoho does, what was seen, what helps."""
+
+    does: str
+    said: str
+    what_to_do: str
+
+
+def silence_of(connection: Connection) -> Silence:
+    """In words, by the error that was stored last."""
+    error = connection.last_error or {}
+    # Only what was answered has a status.
+    was_answered = error.get("http_status") is not None
+    return Silence(
+        "gives no usable answer" if was_answered else "does not answer",
+        wording.error_in_words(error.get("code"), error.get("message"))
+        or "No request was answered.",
+        error.get("resolution")
+        or "If Zoho itself is up, look at the network and the proxy (ZOHO_PROXY_URL), and test "
+        "the connection.",
     )
 
 

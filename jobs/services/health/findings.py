@@ -17,6 +17,7 @@ from jobs.services.connections.connection_states import (
     LATE_AFTER,
     UNANSWERED_IS_BAD_AFTER,
     Key,
+    silence_of,
     state_of,
 )
 from jobs.services.health import broker
@@ -253,14 +254,14 @@ def of_connection(watch: WatchedConnection, now: datetime) -> Iterator[Finding]:
             yield from _waiting(watch, now)
     elif _lasts(connection.unanswered_since, now, SILENT_AFTER):
         is_long = _lasts(connection.unanswered_since, now, UNANSWERED_IS_BAD_AFTER)
+        silence = silence_of(connection)
         yield Finding(
             f"connection-{connection.pk}-silent",
             ("connections",),
             Severity.BLIND if is_long else Severity.HINDERED,
-            f"Zoho does not answer for {connection}.",
-            f"Its jobs are not read: {error.get('message') or 'no request was answered.'}",
-            "If Zoho itself is up, look at the network and ZOHO_PROXY_URL, and test the "
-            "connection. It is tried again and again by itself.",
+            f"Zoho {silence.does} for {connection}.",
+            f"Its jobs are not read, and it is tried again and again by itself. {silence.said}",
+            silence.what_to_do,
             since=connection.unanswered_since,
             connection_id=connection.pk,
             is_told_by_alert=watch.is_told,

@@ -74,6 +74,30 @@ def test_no_answer_turns_bad_when_it_lasts():
         assert told.since == NOW - minutes * MINUTE
 
 
+def test_no_usable_answer_is_not_called_silence_and_has_the_advice_of_its_error():
+    error = {
+        "code": "INTERNAL_ERROR",
+        "http_status": 500,
+        "message": "Internal Server Error",
+        "resolution": "Contact Zoho's support.",
+    }
+
+    told = state(unanswered_since=NOW - MINUTE, last_error=error)
+
+    assert told.text.startswith("Zoho gives no usable answer about its jobs. Zoho had an unexpect")
+    assert "“Internal Server Error”" in told.text
+    assert told.what_to_do == "Contact Zoho's support."
+
+
+def test_silence_points_to_the_network():
+    error = {"code": None, "http_status": None, "message": "No connection.", "resolution": ""}
+
+    told = state(unanswered_since=NOW - MINUTE, last_error=error)
+
+    assert told.text == "Zoho does not answer about its jobs. No connection."
+    assert "ZOHO_PROXY_URL" in told.what_to_do
+
+
 def test_one_that_needs_a_person_says_when_it_is_tried_by_itself():
     told = state(blocked_at=NOW - MINUTE, resume_at=NOW + MINUTE, waiting_for=Waiting.REPAIR)
 

@@ -29,6 +29,23 @@ class TestConnections:
             finding = found().get("silent")
             assert (finding and str(finding.severity)) == severity
 
+    @pytest.mark.parametrize(
+        ("http_status", "title"),
+        [
+            (302, "Zoho gives no usable answer for production."),
+            (None, "Zoho does not answer for production."),
+        ],
+    )
+    def test_one_without_answers_has_the_advice_of_its_error(self, working, http_status, title):
+        error = {"http_status": http_status, "message": "Redirect.", "resolution": "See the place."}
+        change(working, unanswered_since=timezone.now() - MINUTE, last_error=error)
+
+        finding = found()["silent"]
+
+        assert finding.title == title
+        assert "Redirect." in finding.text
+        assert finding.what_to_do == "See the place."
+
     def test_nobody_waits_for_answers_where_no_job_is_watched(self, working):
         change(working, unanswered_since=timezone.now() - 6 * MINUTE)
         working.jobs.update(poll_state="done", next_poll_at=None)
