@@ -20,6 +20,7 @@ READ_CREATED = {
     ]
 }
 UPLOADED = {"status": "success", "code": "FILE_UPLOAD_SUCCESS", "details": {"file_id": FILE}}
+REFUSED = {"status": "error", "code": "INVALID_FILE_ID", "message": "x", "details": {"id": FILE}}
 
 BULK_READS = {
     "an address": f"https://www.zohoapis.com/crm/bulk/v7/read/{TWO}",
@@ -82,6 +83,14 @@ OTHERS = {
         '{"code":"INVALID_FILE_ID","details":{},"status":"error"}',
         "INVALID_FILE_ID",
     ),
+    "a refused call that names a file": (json.dumps(REFUSED), "INVALID_FILE_ID"),
+    "the same over several lines": (json.dumps({"data": [REFUSED]}, indent=2), "INVALID_FILE_ID"),
+    "the same as python prints it": (repr(REFUSED), "INVALID_FILE_ID"),
+    "the same in a log": (f"18:00:01 got {json.dumps(REFUSED)} at once", "INVALID_FILE_ID"),
+    "a refused call with more in its details": (
+        json.dumps(REFUSED | {"details": {"data": {"id": FILE, "operation": "insert"}}}),
+        "INVALID_FILE_ID",
+    ),
     "a record": (json.dumps({"data": [{"id": ONE, "Modified_Time": "x"}]}), "of a record"),
 }
 
@@ -140,3 +149,8 @@ def test_neither_users_nor_modules_nor_files_are_taken_from_details():
     assert ids(json.dumps(job)) == [ONE]
     assert ids(repr(job)) == [ONE]
     assert ids(f"got {job!r} in 0.1 s") == [ONE]
+
+
+def test_a_job_that_is_named_beside_a_refusal_is_taken():
+    assert ids(json.dumps(REFUSED | {"job_id": ONE})) == [ONE]
+    assert ids(json.dumps([REFUSED, {"details": {"id": ONE}}])) == [ONE]

@@ -80,16 +80,21 @@ def _below(value: Any, name: str, depth: int, text_depth: int) -> Iterator[Piece
 def _in_object(value: dict[str, Any], name: str, depth: int, text_depth: int) -> Iterator[Piece]:
     details = value.get("details")
     own = list(_own_ids(value, name))
-    if isinstance(details, dict):
+    if refused := _refusal(value):
+        # The id in its details is of what the call was about, such as an uploaded file.
+        own, details = own or [refused], None
+    elif isinstance(details, dict):
         own = list(_own_ids(details, "details")) or own
-        if not own and (left_out := _why_without_id(value, details)):
-            own = [left_out]
+        if not own and (file_id := _scalar(details.get("file_id"))):
+            own = [Piece(file_id.text, Verdict.NO_JOB, why=FILE_ID)]
     if _is_bulk_read(value) or (isinstance(details, dict) and _is_bulk_read(details)):
         own = [Piece(piece.text, Verdict.BULK_READ, piece.job_id, BULK_READ) for piece in own]
     yield from own
-    within = list(value.items())
+    within = [
+        pair for pair in value.items() if pair[0] != "details" or not isinstance(pair[1], dict)
+    ]
     if isinstance(details, dict):
-        within = [pair for pair in within if pair[0] != "details"] + list(details.items())
+        within += details.items()
     for key, item in within:
         if isinstance(item, dict | list | str) and key != "query":
             yield from _below(item, plain(key), depth + 1, text_depth)
@@ -124,14 +129,12 @@ def _scalar(value: Any) -> Piece | None:
     return piece_of(value) if len(value) <= 60 else None
 
 
-def _why_without_id(answer: dict[str, Any], details: dict[str, Any]) -> Piece | None:
-    """What is to be said of an answer of Zoho's that names no job."""
-    if file_id := _scalar(details.get("file_id")):
-        return Piece(file_id.text, Verdict.NO_JOB, why=FILE_ID)
+def _refusal(answer: dict[str, Any]) -> Piece | None:
+    """What is to be said of Zoho's answer to a call that it refused; None for anything else."""
     status, code = answer.get("status"), answer.get("code")
     if not isinstance(code, str) or not isinstance(status, str):
         return None
-    if status.lower() != "error":
+    if status.strip().lower() != "error" or not isinstance(answer.get("details"), dict):
         return None
     why = f"Zoho refused this call with {code[:60]}, so it created no job."
     return Piece(code, Verdict.NO_JOB, why=why)
