@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -45,13 +45,6 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _API_VERSION = re.compile(r"v[0-9]{1,2}(\.[0-9])?", re.ASCII)
 
 
-class Tokens(downloads.Tokens, Protocol):
-    """Where access tokens come from, and the API host that was named with them."""
-
-    @property
-    def api_domain(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of asking for one job: its details or an error, never both.
@@ -77,7 +70,7 @@ class BulkWriteClient:
         self,
         *,
         region: Region,
-        tokens: Tokens,
+        tokens: downloads.Tokens,
         api_version: str = "v7",
         pool_size: int = 10,
         timeout: float = 20.0,

@@ -43,7 +43,10 @@ _NO_FILE_TYPES = ("json", "text/html", "xml")
 
 
 class Tokens(Protocol):
-    """Where access tokens come from: ``oauth.AccessTokens``."""
+    """Access tokens, and the API address named with them: ``oauth.AccessTokens``."""
+
+    @property
+    def api_domain(self) -> str: ...
 
     def get(self) -> str: ...
 
@@ -83,10 +86,13 @@ class Downloader:
         self, download_url: str, target: BinaryIO, *, max_bytes: int, seconds: float
     ) -> int:
         """Bytes written to ``target``; see ``BulkWriteClient.download``."""
-        candidates = self._region.resolve_download(download_url)
+        # Before a token is asked for: nothing is sent for an address that leads elsewhere.
+        self._region.resolve_download(download_url)
         until = time.monotonic() + seconds
         start = target.tell()
         token = self._tokens.get()
+        self._region = self._region.with_api_domain(self._tokens.api_domain)
+        candidates = self._region.resolve_download(download_url)
         failures: dict[str, ZohoError] = {}
         is_renewed = False
         while True:

@@ -241,17 +241,21 @@ class Region:
     def with_api_domain(self, api_domain: str) -> "Region":
         """This region with the API host that a token answer names in ``api_domain``.
 
-        Only an API host of the same data centre and environment is honoured; for anything else
-        the region stays as it is.
+        That is the environment's host on any domain of the data centre; of addresses of one's own,
+        any of these. For everything else the region stays as it is.
         """
-        address = parse_address(api_domain)
-        if address is None or self.key == CUSTOM or not self.may_receive_token(api_domain):
+        address, own = parse_address(api_domain), parse_address(self.api_url)
+        if address is None or own is None or not self.may_receive_token(api_domain):
             return self
         prefix = ENVIRONMENTS[self.environment]
-        if address.host != f"{prefix}.{self.domains[0]}":
+        names_environment = address.host in [f"{prefix}.{domain}" for domain in self.domains]
+        # One's own API address may have a path, which the token answer does not know.
+        if address.origin == own.origin or not (self.key == CUSTOM or names_environment):
             return self
-        api_url = f"https://{address.host}"
-        return replace(self, api_url=api_url, download_urls=(self.download_urls[0], api_url))
+        api_url = str(address._replace(target=""))
+        return replace(
+            self, api_url=api_url, download_urls=tuple({self.download_urls[0]: None, api_url: None})
+        )
 
 
 def region_for(

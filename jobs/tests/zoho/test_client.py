@@ -1,5 +1,7 @@
 """One call for a job's details: what is sent, and what an answer means."""
 
+import json
+
 import pytest
 
 from jobs.tests.zoho.clients import DETAILS_URL, envelope, local
@@ -86,10 +88,29 @@ class TestJobDetails:
                 client.job_details(JOB_ID)
             assert "canary" not in str(caught.value) + repr(vars(caught.value))
 
-    def test_the_api_domain_of_the_token_is_used_within_the_data_centre(self, zoho, client, tokens):
+    @pytest.mark.parametrize("domain", ["https://evil.example", "https://www.zohoapis.eu"])
+    def test_a_foreign_api_domain_of_the_token_is_not_asked(self, zoho, client, tokens, domain):
         zoho.get(DETAILS_URL, json=job_payload())
-        tokens.api_domain = "https://evil.example"
+        tokens.api_domain = domain
         assert client.job_details(JOB_ID).status == "COMPLETED"
+
+    def test_another_api_domain_within_the_data_centre_is_asked(self, zoho, client, tokens):
+        zoho.get(DETAILS_URL.replace("zohoapis.com", "zohocrm.com"), json=job_payload())
+        tokens.api_domain = "https://www.zohocrm.com"
+        assert client.job_details(JOB_ID).status == "COMPLETED"
+
+    def test_another_api_domain_on_ones_own_hosts_is_asked_and_no_foreign_one(self):
+        def give(connection, head):
+            answer(connection, json.dumps(job_payload()).encode())
+
+        with raw_server(give) as given, raw_server(give) as own, raw_server(give) as foreign:
+            region = region_for("custom", api_url=given.url, accounts_url=own.url)
+            for named in (foreign, own):
+                tokens = FixedTokens()
+                tokens.api_domain = named.url
+                with BulkWriteClient(region=region, tokens=tokens) as client:
+                    client.job_details(JOB_ID)
+        assert [len(server.heads) for server in (given, own, foreign)] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ class TestDownload:
         zoho.get(API + RELATIVE, body=ZIP)
         assert self.get(client) == ZIP
 
+    def test_the_api_host_is_the_one_that_came_with_the_token(self, zoho, client, tokens):
+        tokens.api_domain = "https://www.zohocrm.com"
+        zoho.get(ACCL + RELATIVE, body=b"<html>", status=404)
+        zoho.get("https://www.zohocrm.com" + RELATIVE, body=ZIP)
+        assert self.get(client) == ZIP
+
     @pytest.mark.parametrize(
         ("status", "body"),
         [

@@ -233,8 +233,29 @@ def test_an_unknown_environment_is_refused():
 
 
 class TestApiDomain:
-    def test_the_own_api_host_is_honoured(self):
-        assert US.with_api_domain("https://www.zohoapis.com").api_url == US.api_url
+    @pytest.mark.parametrize("domain", ["https://www.zohoapis.com", "https://www.zohoapis.com/"])
+    def test_the_host_that_is_used_anyway_changes_nothing(self, domain):
+        assert US.with_api_domain(domain) is US
+
+    @pytest.mark.parametrize(
+        ("data_center", "environment", "domain"),
+        [
+            ("ca", "production", "https://www.zohocloud.ca"),
+            ("ca", "sandbox", "https://sandbox.zohocloud.ca"),
+            ("us", "production", "https://www.zohocrm.com"),
+            ("eu", "developer", "https://developer.zoho.eu"),
+        ],
+    )
+    def test_another_host_of_the_environment_in_the_data_centre_is_honoured(
+        self, data_center, environment, domain
+    ):
+        region = region_for(data_center, environment)
+
+        named = region.with_api_domain(f"{domain}/")
+
+        assert named.api_url == domain
+        assert named.download_urls == (region.download_urls[0], domain)
+        assert (named.accounts_url, named.domains) == (region.accounts_url, region.domains)
 
     @pytest.mark.parametrize(
         "domain",
@@ -244,6 +265,12 @@ class TestApiDomain:
             "https://www.zohoapis.eu",
             "https://sandbox.zohoapis.com",
             "https://projects.zoho.com",
+            "https://accounts.zoho.com",
+            "https://zohoapis.com",
+            "https://www.zohoapis.com.evil.example",
+            "https://www.zohoapis.com@evil.example",
+            "https://www.zohoapis.com:8443",
+            "https://sandbox.zohocrm.com",
             "",
             "www.zohoapis.com",
         ],
@@ -251,9 +278,21 @@ class TestApiDomain:
     def test_any_other_host_changes_nothing(self, domain):
         assert US.with_api_domain(domain) is US
 
-    def test_a_custom_region_stays_as_given(self):
+    @pytest.mark.parametrize(
+        "domain", ["https://www.zohoapis.com", "http://localhost:3", "https://localhost:1", ""]
+    )
+    def test_of_addresses_of_ones_own_no_other_is_honoured(self, domain):
         region = region_for("custom", api_url="http://localhost:1", accounts_url="http://[::1]:2")
-        assert region.with_api_domain("https://www.zohoapis.com") is region
+        assert region.with_api_domain(domain) is region
+
+    def test_of_addresses_of_ones_own_another_one_is_honoured(self):
+        region = region_for("custom", api_url="http://localhost:1", accounts_url="http://[::1]:2")
+        assert region.with_api_domain("http://[::1]:2").api_url == "http://[::1]:2"
+
+    def test_the_path_of_ones_own_api_address_is_kept(self):
+        url = "https://proxy.example/zoho"
+        region = region_for("custom", api_url=url, accounts_url="https://accounts.example")
+        assert region.with_api_domain("https://proxy.example").api_url == url
 
 
 @pytest.mark.parametrize(
