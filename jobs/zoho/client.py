@@ -163,8 +163,9 @@ class BulkWriteClient:
         iterator gives that up as well. Jobs not asked for are not yielded; those asked for are
         added to ``asked``. Before each job its thread calls ``may_ask``, which may wait, and by
         False ends the thread. The last answer is there at the latest ``seconds`` and two timeouts
-        after the start. With ``tick``, None comes whenever no answer has come for so many seconds:
-        the caller's turn to do what must not wait for a slow answer.
+        after the start. With ``tick``, None comes before the first call, as a token may have been
+        waited for, and whenever no answer has come for so many seconds: the caller's turn to do
+        what must not wait for a slow answer.
         """
         if not job_ids:
             return
@@ -175,6 +176,8 @@ class BulkWriteClient:
         except ZohoError as error:
             yield Answer(job_ids[0], asked_at, None, error)
             return
+        if tick is not None:
+            yield None
         stop = stop or threading.Event()
         answers: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
         waiting = iter(list(job_ids))

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import (
     BulkWriteJob,
+    CallSlot,
     Connection,
     SignIn,
     UndecryptableError,
@@ -323,7 +325,10 @@ def ask_about_one_job(
     if pause := pause_wanted_by_zoho(connection, heeds):
         return Asked(at, job_id, not_asked=pause)
     try:
-        with slots.held(connection) as slot, open_client(connection) as client:
+        with (
+            slots.held(connection, good_for=_slot_good_for()) as slot,
+            open_client(connection) as client,
+        ):
             # One of them for another job, should this one be refused.
             calls, budget, hour = credits.reserve(connection, 2, slot=slot)
             if not calls:
@@ -352,6 +357,17 @@ def ask_about_one_job(
     if failures.is_answer(other):
         return Asked(at, job_id, error_of_job=error)
     return Asked(at, job_id, error if failures.is_refusal(other.error) else other.error)
+
+
+def _slot_good_for() -> timedelta:
+    """Longer than a test can take, as nobody renews the slot meanwhile.
+
+    That is a token, then two jobs, for each a call, another token and the call again. A token takes
+    two timeouts and some seconds where another process asks for it and fails.
+    """
+    token = 2 * settings.ZOHO_REQUEST_TIMEOUT_SECONDS + 5
+    seconds = 3 * token + 4 * settings.ZOHO_REQUEST_TIMEOUT_SECONDS
+    return min(timedelta(seconds=seconds), CallSlot.LONGEST)
 
 
 def _ids_to_ask(connection: Connection) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import connection as database
@@ -12,7 +13,7 @@ from jobs.models import BulkWriteJob, CallSlot
 from jobs.services.observing import asking, leases, polling
 from jobs.tests.factories import make_job, make_proven
 from jobs.tests.services.batches import details_asked, jobs_of, poll_due, running
-from jobs.tests.stand_in import details_url
+from jobs.tests.stand_in import TOKEN_URL, details_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_batches")]
 
@@ -88,6 +89,51 @@ class TestPortions:
 
         assert kept == [True, True]
         assert not CallSlot.objects.exists()
+
+    def test_a_batch_that_waited_for_a_token_keeps_its_jobs_and_its_calls_before_it_asks(
+        self, zoho
+    ):
+        org = make_proven(max_concurrency=4)
+        [job] = jobs_of(org, 1)
+        kept = []
+
+        def give_late(request):
+            soon = timezone.now() + timedelta(seconds=2)
+            BulkWriteJob.objects.update(lease_until=soon)
+            CallSlot.objects.update(until=soon)
+            time.sleep(0.1)
+            return 200, {}, json.dumps({"access_token": "late", "expires_in": 3600})
+
+        def look(request):
+            later = timezone.now() + timedelta(seconds=30)
+            kept.append(BulkWriteJob.objects.get().lease_until > later)
+            kept.append(CallSlot.objects.get().until > later)
+            database.close()
+            return 200, {}, json.dumps(running(job))
+
+        zoho.mock.add_callback("POST", TOKEN_URL, give_late)
+        zoho.does(job, look)
+        poll_due()
+
+        assert kept == [True, True]
+
+    @pytest.mark.parametrize("lost", ["jobs", "calls"])
+    def test_a_batch_that_lost_them_while_it_waited_for_a_token_asks_nothing(self, zoho, lost):
+        org = make_proven(max_concurrency=4)
+        jobs_of(org, 3, zoho)
+
+        def give_late(request):
+            if lost == "jobs":
+                BulkWriteJob.objects.update(lease_token="another")
+            else:
+                CallSlot.objects.update(token="another")
+            time.sleep(0.1)
+            return 200, {}, json.dumps({"access_token": "late", "expires_in": 3600})
+
+        zoho.mock.add_callback("POST", TOKEN_URL, give_late)
+        poll_due()
+
+        assert details_asked(zoho) == 0
 
     def test_the_next_batch_need_not_wait_for_slow_answers(self, zoho, monkeypatch):
         monkeypatch.setattr(asking, "SLOW_SECONDS", 0.2)

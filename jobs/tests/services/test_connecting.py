@@ -1,5 +1,6 @@
 """Changing a connection and signing it in: what that lifts, what it replaces, what stays."""
 
+import json
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from jobs.models import Connection, CreditUse
+from jobs.models import CallSlot, Connection, CreditUse
 from jobs.services.connections import connecting, signing_in
 from jobs.services.health import monitoring
 from jobs.services.observing import polling
@@ -235,3 +236,22 @@ def test_where_jobs_cannot_be_asked_about_now_only_a_sign_in_that_works_is_kept(
         sign_in_with_another_token(job.connection)
 
     assert stored_token() == ("old" if kept else "new-token")
+
+
+def test_a_test_holds_its_call_for_as_long_as_it_can_take(zoho, settings):
+    settings.ZOHO_REQUEST_TIMEOUT_SECONDS = 30
+    connection = make_connection()
+    job = make_job(connection)
+    left = []
+
+    def look(request):
+        left.append(CallSlot.objects.get().until - timezone.now())
+        return 200, {}, json.dumps(body(job))
+
+    zoho.gives_tokens()
+    zoho.does(job, look)
+    connecting.test(connection)
+
+    # Three tokens, each waited for twice as long as a call may take, and four calls.
+    assert left[0] >= timedelta(seconds=3 * 60 + 4 * 30)
+    assert not CallSlot.objects.exists()
