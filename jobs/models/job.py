@@ -102,7 +102,7 @@ class BulkWriteJobQuerySet(models.QuerySet["BulkWriteJob"]):
     def live(self) -> Self:
         """Active jobs that are worth looking at again soon.
 
-        Those of a paused connection are not polled; of a blocked one, a single job every half hour.
+        Those of a paused connection are not polled; of a blocked one, a single job every hour.
         """
         return self.active().filter(connection__paused=False, connection__blocked_at=None)
 

@@ -29,7 +29,7 @@ from jobs.zoho.errors import (
 logger = logging.getLogger(__name__)
 
 # A connection that needs a person is tried by itself so often: it may be repaired at Zoho's end.
-TRY_AGAIN = timedelta(minutes=30)
+TRY_AGAIN = timedelta(hours=1)
 UNANSWERED_TOLD_AFTER = timedelta(minutes=30)
 # One that answered so lately is not refused as a whole because one job is.
 ANSWERS_FOR = timedelta(hours=1)

@@ -81,7 +81,7 @@ def test_is_blocked_by_itself_and_the_others_go_on(zoho, concurrency, is_first, 
 
 
 @pytest.mark.parametrize("concurrency", [1, 10])
-def test_of_a_connection_that_never_answered_costs_it_half_an_hour_once(zoho, concurrency):
+def test_of_a_connection_that_never_answered_costs_it_an_hour_once(zoho, concurrency):
     zoho.gives_tokens()
     org = make_connection(max_concurrency=concurrency, stuck_after_minutes=300)
     start = timezone.now()
@@ -90,7 +90,7 @@ def test_of_a_connection_that_never_answered_costs_it_half_an_hour_once(zoho, co
     for job in good:
         zoho.says(job, running(job))
 
-    poll_for(start, range(0, 7200, 120))
+    poll_for(start, range(0, 3 * 3600, 120))
 
     bad.refresh_from_db()
     assert bad.poll_state == PollState.BLOCKED
@@ -110,7 +110,7 @@ def test_of_several_stops_the_connection_but_for_a_while(zoho, number):
     for job in good:
         zoho.says(job, running(job))
 
-    poll_for(start, range(0, 180, 10), range(180, 3 * 3600, 240))
+    poll_for(start, range(0, 180, 10), range(180, 5 * 3600, 240))
 
     org.refresh_from_db()
     assert not org.is_blocked
@@ -179,5 +179,5 @@ def test_while_the_connection_needs_a_person_makes_no_suspects():
     observe(jobs[0], REFUSED)
 
     org.refresh_from_db()
-    assert org.resume_at > timezone.now() + timedelta(minutes=29)
+    assert org.resume_at > timezone.now() + timedelta(minutes=59)
     assert list(Alert.objects.values_list("kind", flat=True)) == ["connection_blocked"]
