@@ -112,13 +112,13 @@ class BulkWriteClient:
         """API credits that the org has left, as the latest answer says.
 
         Zoho names them (X-API-CREDITS-REMAINING) only once half of the 24 hours' credits are
-        used; None without such an answer.
+        used; None without such an answer. An error that does not name them says nothing of them.
         """
         return self._credits[1]
 
     @property
     def was_answered(self) -> bool:
-        """Whether Zoho's API has answered at all, be it with an error."""
+        """Whether Zoho's API has said what is left, be it by not naming it in a good answer."""
         return self._credits[0] > 0
 
     def job_details(self, job_id: str) -> JobDetails:
@@ -282,12 +282,14 @@ class BulkWriteClient:
         raise _refusal(reply, token)
 
     def _note_credits(self, reply: wire.Reply, asked_at: float) -> None:
-        # Answers overtake each other; and a gateway's page knows nothing of credits.
-        if reply.status >= 500:
+        remaining = _credits_of(reply)
+        # A gateway's page knows nothing of credits; and that a refusal names none is no news.
+        if reply.status >= 500 or (remaining is None and reply.status != 200):
             return
         with self._counting:
+            # Answers overtake each other.
             if asked_at >= self._credits[0]:
-                self._credits = asked_at, _credits_of(reply)
+                self._credits = asked_at, remaining
 
     def _base_url(self) -> str:
         api_domain, base = self._base

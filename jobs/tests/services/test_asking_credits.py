@@ -138,6 +138,30 @@ class TestCredits:
         assert org.credits_remaining == remaining
         assert org.credits_seen_at >= before
 
+    @pytest.mark.parametrize(
+        ("code", "status", "headers", "remaining"),
+        [
+            ("TOO_MANY_REQUESTS", 429, {"Retry-After": "5"}, 30_000),
+            ("TOO_MANY_REQUESTS", 429, {"X-API-CREDITS-REMAINING": "12"}, 12),
+            ("INVALID_TOKEN", 401, {}, 30_000),
+            ("NO_PERMISSION", 403, {}, 30_000),
+            ("RESOURCE_NOT_FOUND", 404, {}, 30_000),
+            ("INTERNAL_ERROR", 500, {"X-API-CREDITS-REMAINING": "12"}, 30_000),
+        ],
+    )
+    def test_that_the_org_has_left_stay_known_where_an_error_does_not_name_them(
+        self, zoho, code, status, headers, remaining
+    ):
+        org = make_proven(credits_remaining=30_000, credits_seen_at=timezone.now())
+        zoho.gives_tokens("one", "two")
+        [job] = jobs_of(org, 1)
+        zoho.does(job, lambda request: (status, headers, json.dumps(error_body(code))))
+        poll_due()
+
+        org.refresh_from_db()
+        assert details_asked(zoho)
+        assert org.credits_remaining == remaining
+
     def test_that_run_low_stretch_the_time_to_the_next_poll(self, zoho):
         org = make_proven(daily_credits=1_000)
         credits.spend(org, 900)
