@@ -161,6 +161,8 @@ class TrackForm(forms.Form):
             paste = job_ids.read(self.cleaned_data["ids"])
         except job_ids.TooManyIdsError as error:
             raise ValidationError(str(error)) from error
+        if not paste.entries and paste.lines_without_id:
+            raise ValidationError(f"No job id stands in what was pasted. {job_ids.NO_ID}")
         if not paste.entries:
             raise ValidationError("Paste at least one job id.")
         return paste

@@ -134,11 +134,15 @@ def _report(entries: list[Entry]) -> dict[str, Any]:
     counted = dict.fromkeys(Verdict, 0)
     for entry in entries:
         counted[entry.verdict] += 1
-    # What needs a person stands above what went well.
-    order = {Verdict.TRACKED: 1, Verdict.ALREADY_TRACKED: 2, Verdict.REPEATED: 3}
+    # What is left out stands right above the box in which it may be corrected.
+    order = {Verdict.TRACKED: 1, Verdict.ALREADY_TRACKED: 2, Verdict.REPEATED: 4}
+    in_order = sorted(entries, key=lambda entry: order.get(entry.verdict, 3))
+    watched = counted[Verdict.TRACKED] + counted[Verdict.ALREADY_TRACKED]
+    others = in_order[watched:]
     return {
-        "entries": sorted(entries, key=lambda entry: order.get(entry.verdict, 0))[:LINES_SHOWN],
-        "left_off": max(len(entries) - LINES_SHOWN, 0),
+        "entries": in_order[:watched][:LINES_SHOWN] + others[:LINES_SHOWN],
+        "watched_left_off": max(watched - LINES_SHOWN, 0),
+        "others_left_off": max(len(others) - LINES_SHOWN, 0),
         "tracked": counted[Verdict.TRACKED],
         "already_tracked": counted[Verdict.ALREADY_TRACKED],
         "repeated": counted[Verdict.REPEATED],

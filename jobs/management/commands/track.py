@@ -41,7 +41,7 @@ LONGEST_WAIT = timedelta(minutes=15)
 EPILOG = """\
 What is given as ID may be anything that holds ids: a create call's answer, an address, a log line.
 
---json prints a list with an object for each piece of what was given:
+--json prints a list with an object for each piece of what was given that looks like an id:
   {"job_id": "1111…" or null, "text": "…", "verdict": V}
 V: tracked, already_tracked, repeated, bulk_read, rounded, not_an_id (a slip is in it), no_job (of
    something else, such as a file); with --check also unknown (Zoho knows no such job) and
@@ -87,7 +87,7 @@ class Command(BaseCommand):
             paste = job_ids.read("\n".join(options["ids"]))
         except job_ids.TooManyIdsError as error:
             raise CommandError(str(error), returncode=2) from error
-        if not paste.entries:
+        if not paste.entries and not paste.lines_without_id:
             raise CommandError("No job id is given.", returncode=2)
         findings = self._check(connection, paste.entries) if options["check"] else None
         entries = [
@@ -117,7 +117,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(told, indent=2))
         left_out = {*LEFT_OUT, "unknown", "no_answer"}
-        if any(known["verdict"] in left_out for known in told):
+        if paste.lines_without_id or any(known["verdict"] in left_out for known in told):
             raise SystemExit(1)
 
     def _check(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, Finding]:

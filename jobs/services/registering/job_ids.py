@@ -25,6 +25,7 @@ from jobs.services.registering.pastes.pieces import (
 from jobs.zoho.errors import clean_text, redact
 
 __all__ = [
+    "NO_ID",
     "SLIPS",
     "Entry",
     "Paste",
@@ -74,9 +75,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Paste:
-    """What was read: an entry for each piece, and sentences on how the whole was taken."""
+    """What was read: an entry for each piece, and sentences on how the whole was taken.
+
+    Lines in which nothing looks like an id, as most of a log's, are no entries, but counted.
+    """
 
     entries: list[Entry] = field(default_factory=list)
+    lines_without_id: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -131,7 +136,11 @@ def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
     seen: set[str] = set()
     of_reads: set[str] = set()
     left_out = 0
+    without_id: set[int] = set()
     for line, piece in found:
+        if piece.is_mere_text:
+            without_id.add(line)
+            continue
         verdict = piece.verdict
         if piece.job_id and piece.job_id in seen:
             verdict = Verdict.REPEATED
@@ -154,6 +163,10 @@ def _collect(paste: Paste, found: Iterator[tuple[int, Piece]]) -> None:
         # What a log only calls a job, an answer of Zoho's may show to be a Bulk Read job.
         if entry.job_id in of_reads and entry.verdict == Verdict.TRACKED:
             entry.verdict, entry.why = Verdict.BULK_READ, BULK_READ
+    paste.lines_without_id = len(without_id)
+    if without_id:
+        hold = "1 line holds" if len(without_id) == 1 else f"{len(without_id):,} lines hold"
+        paste.notes.append(f"{hold} no id.")
     if left_out > MOST_LEFT_OUT:
         more = left_out - MOST_LEFT_OUT
         paste.notes.append(f"{more:,} further pieces without a new id are not listed.")
@@ -234,7 +247,7 @@ def _shaped(found: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
 def _of_value_without_ids(text: str) -> list[Piece]:
     """What an object over several lines is taken for in which no job has its id."""
     found = {piece.job_id: piece for piece in lines.addresses_in(text)}
-    return list(found.values()) or [Piece(text[:TEXT_SHOWN], Verdict.NOT_AN_ID)]
+    return list(found.values()) or [lines.without_id(text)]
 
 
 def _with_lines(

@@ -85,6 +85,14 @@ class TestTrack:
         ]
         assert org.jobs.count() == 2
 
+    def test_lines_without_an_id_are_counted_and_exit_with_1(self):
+        make_connection(name="one")
+
+        ran = run("track", ONE, "no job was created", "--connection", "one", "--json")
+        assert (ran.status, len(ran.json)) == (1, 1)
+        assert "1 line holds no id." in ran.err
+        assert run("track", "no job was created", "--connection", "one").status == 1
+
     def test_again_is_no_failure(self):
         make_job(make_connection(name="one"), zoho_job_id=ONE)
 

@@ -68,6 +68,14 @@ def test_a_long_log_with_few_ids_is_no_reason_to_refuse():
 
     assert paste.entries[-1].job_id == ONE
     assert paste.entries[-1].line == 20_001
+    assert len(paste.entries) == 1
+    assert paste.notes == ["20,000 lines hold no id."]
+
+
+def test_of_more_that_is_left_out_than_anybody_reads_the_number_is_said():
+    paste = job_ids.read("nonsense\n" * 20_000 + ONE)
+
+    assert paste.entries[-1].job_id == ONE
     assert len(paste.entries) == job_ids.MOST_LEFT_OUT + 1
     assert "15,000 further pieces" in paste.notes[0]
 

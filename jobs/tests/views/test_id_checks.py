@@ -144,6 +144,16 @@ class TestPage:
         assert "Bulkwatch watches Bulk Write jobs" in page
         assert "formatted as text" in page
 
+    def test_the_lines_of_a_log_in_which_no_id_stands_are_one_note(self, alice, org):
+        log = "\n".join(f"18:00:01 INFO read {number} rows" for number in range(300))
+        check = check_of(org, alice.user, f"{log}\n{ONE}", state=State.DONE)
+        says(check, ONE, "found")
+        page = page_of(alice, check)
+
+        assert "300 lines hold no id." in page
+        assert "Zoho knows the id" in page
+        assert page.count('data-label="Line"') == 1
+
     def test_what_zoho_may_mean_by_not_knowing_an_id_is_said(self, alice, org):
         check = check_of(org, alice.user, ONE, state=State.DONE)
         says(check, ONE, "unknown")

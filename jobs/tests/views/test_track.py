@@ -84,11 +84,51 @@ def test_the_report_says_line_by_line_what_became_of_it(alice, connection):
 
 
 def test_what_is_no_id_stays_in_the_box(alice, connection):
-    response = register(alice, connection, f"{ID_1}\nhello world\n12ab34\n", label="Nightly")
+    text = f"{ID_1}\nhello world\nnone\n12ab34\n12ab34"
+    response = register(alice, connection, text, label="Nightly")
 
     form = response.context["form"]
-    assert form["ids"].value() == "hello world\n12ab34"
+    assert form["ids"].value() == "none\n12ab34"
     assert form["label"].value() == "Nightly"
+
+
+def test_the_lines_of_a_log_in_which_no_id_stands_are_one_note(alice, connection):
+    log = [f"18:00:0{number % 10} INFO read {number} rows" for number in range(300)]
+    log[7] += f" of job {ID_1}"
+    log[200] += " of job 11111100000O541962"
+
+    response = register(alice, connection, "\n".join(log))
+    page = response.content.decode()
+
+    assert "298 lines hold no id." in page
+    assert page.count('data-label="Line"') == 2
+    assert response.context["form"]["ids"].value() == log[200]
+
+
+def test_what_is_registered_stands_before_what_is_not(alice, connection):
+    make_job(connection, zoho_job_id=ID_2)
+    response = register(alice, connection, f"{ID_1}\n{ID_1}\nnone\n404\n{ID_2}\n{ID_3}")
+
+    told = [entry.verdict for entry in response.context["report"]["entries"]]
+    assert told == ["tracked", "tracked", "already_tracked", "not_an_id", "no_job", "repeated"]
+
+
+def test_of_thousands_the_first_are_shown_of_both_with_how_many_more_there_are(alice, connection):
+    ids = [str(111111000000000000 + number) for number in range(1_002)]
+    response = register(alice, connection, "\n".join(["none"] * 1_001 + ids))
+    page = response.content.decode()
+
+    assert len(response.context["report"]["entries"]) == 2_000
+    assert "2 further jobs are registered and not shown here" in page
+    assert "1 more that was not registered is not shown here" in page
+
+
+@pytest.mark.parametrize("text", ["no job was created", '{"data": [],\n"count": 0}'])
+def test_text_without_an_id_is_answered_with_what_an_id_looks_like(alice, connection, text):
+    page = register(alice, connection, text).content.decode()
+
+    assert "No job id stands in what was pasted. A job id is digits alone" in page
+    assert not BulkWriteJob.objects.exists()
 
 
 def test_answers_of_create_calls_are_read(alice, connection):

@@ -44,6 +44,15 @@ _QUOTED = re.compile(r"[\s\[(]*(?:\"[^\"]*\"|'[^']*')[\s\])]*")
 _NAMING = re.compile(r"[\w\"'`)\]][:=](?!//)")
 # An id with a slip in it, such as the letter O for a nought.
 _LIKE_ID = re.compile(r"\W*[0-9A-Za-z]{12,40}\W*")
+# The same among words, where letters and digits stand for many reasons: a letter for the digit that
+# it looks like, or some digits too few or too many.
+_SLIP_IN_TEXT = re.compile(
+    r"(?<![\w.-])(?!20[1-3][0-9][01][0-9][0-3][0-9])"
+    r"(?:(?![0-9]*(?![\w-]))[0-9BDGIOQSZbgiloqsz]{14,22}|[0-9]{14}|[0-9]{21,24})(?![\w-])"
+)
+_MOST_LETTERS = 3
+# Of a long line, what stands so near before the slip is shown with it.
+_SHOWN_BEFORE = 80
 _NAMED_ALONE = re.compile(r"\W*job[ _-]?id\W*([0-9]{1,30})\W*", re.I)
 # Decimal commas would part the number.
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])([0-9]),([0-9]{1,17}[eE]\+?[0-9]{2})(?!\w)")
@@ -108,7 +117,8 @@ _OF_RECORDS = frozenset(("account", "contact", "deal", "lead", "record"))
 def pieces_of(line: str) -> list[Piece]:
     """The ids of a line, or the line itself as what is left out.
 
-    Empty for a line without words, and for the heading of a list of ids.
+    Empty for a line without words, and for the heading of a list of ids; mere text for one in which
+    nothing looks like an id.
     """
     line = _LIST_NUMBER.sub("", _DECIMAL_COMMA.sub(r"\1.\2", line), count=1)
     if named := _NAMED_ALONE.fullmatch(line):
@@ -139,7 +149,21 @@ def pieces_of(line: str) -> list[Piece]:
             piece or Piece(part, Verdict.NOT_AN_ID)
             for part, piece in zip(parts, alone, strict=True)
         ]
-    return [Piece(line.strip(), Verdict.NOT_AN_ID)]
+    return [without_id(line)]
+
+
+def without_id(text: str) -> Piece:
+    """What a text is taken for in which no id stands: one with a slip in it, or mere text.
+
+    A word alone was meant as an id.
+    """
+    text = text.strip()
+    for slip in _SLIP_IN_TEXT.finditer(text):
+        letters = sum(map(str.isalpha, slip[0]))
+        before = text[max(slip.start() - 64, 0) : slip.start()]
+        if letters <= _MOST_LETTERS and kind_of(before) in ("", "job"):
+            return Piece(text[max(slip.start() - _SHOWN_BEFORE, 0) :], Verdict.NOT_AN_ID)
+    return Piece(text, Verdict.NOT_AN_ID, is_mere_text=_PARTING.search(text) is not None)
 
 
 def _listed(line: str) -> list[Piece]:
@@ -227,7 +251,7 @@ def _in_text(line: str) -> Iterator[Piece]:
         if between is None or (kind != "job" and not _LIST_MARK.search(between[0])):
             kind = kind_of(searched[max(found.start() - 64, 0) : found.start()])
         end = found.end()
-        if kind or not is_time(found[0]):
+        if kind == "job" or not is_time(found[0]):
             named.setdefault(found[0], kind)
     for address in in_addresses:
         for found in _NUMBER.finditer(address):

@@ -62,7 +62,8 @@ class Piece:
     """One piece of a paste; `why` says in a sentence why it is no job's id, where it is none.
 
     `is_bare`: a number that nobody names and that is not shaped like Zoho's ids, so that it is one
-    only where no other is.
+    only where no other is. `is_mere_text`: words in which nothing looks like an id, not even like
+    one with a slip in it.
     """
 
     text: str
@@ -71,6 +72,7 @@ class Piece:
     why: str = ""
     label: str = ""
     is_bare: bool = False
+    is_mere_text: bool = False
 
 
 def is_id(text: str) -> bool:
