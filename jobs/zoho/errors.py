@@ -274,6 +274,9 @@ def from_answer(
     if envelope is not None and http_status < 400:
         http_status = _inner_status(envelope) or http_status
     known = CODES.get((code or "").upper())
+    if code is not None and known is not None:
+        # Whoever asks for a code compares it with Zoho's own spelling.
+        code = code.upper()
 
     if http_status == 429 or (known is not None and known.kind == "throttled"):
         return ZohoThrottledError(

@@ -35,7 +35,7 @@ class TestJobDetails:
         with pytest.raises(errors.MalformedAnswerError, match="another job"):
             client.job_details(JOB_ID)
 
-    @pytest.mark.parametrize("code", ["INVALID_TOKEN", "AUTHENTICATION_FAILURE"])
+    @pytest.mark.parametrize("code", ["INVALID_TOKEN", "invalid_token", "AUTHENTICATION_FAILURE"])
     def test_a_rejected_token_is_renewed_once_and_the_call_repeated(
         self, zoho, client, tokens, code
     ):

@@ -63,6 +63,18 @@ def test_an_answer_is_judged_by_code_and_then_by_status(status, code, kind, scop
     assert "said" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("resource_not_found", "RESOURCE_NOT_FOUND"),
+        ("Too_Many_Requests", "TOO_MANY_REQUESTS"),
+        ("something_New", "something_New"),
+    ],
+)
+def test_a_known_code_is_spelled_as_zoho_documents_it_and_any_other_as_it_came(said, code):
+    assert judged(400, said).code == code
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 502, 503, 504, 200])
 def test_an_html_page_is_temporary(status):
     error = from_answer(status, {}, b"<html>Bad Gateway</html>", now=NOW)
