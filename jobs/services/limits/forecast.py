@@ -16,8 +16,8 @@ from jobs.services.observing.schedule import MIN_SECONDS, QUIET_SHARE
 HOUR = timedelta(hours=1)
 # The pace is that of the last whole hours and the one that has begun.
 PACE_HOURS = 3
-# After less than this, a pace would be a guess.
-PACE_FROM = timedelta(minutes=10)
+# After less than this, a pace would be a guess: one check of ids can outweigh all polls.
+PACE_FROM = timedelta(hours=1)
 INTERVALS = (30, 60, 120, 300, 600, 1_800, 3_600)
 
 
@@ -51,13 +51,14 @@ class IntervalCost:
 class Forecast:
     """How credits are used. `pace` is calls within 24 hours at the pace of the last hours.
 
-    None where polling has not gone on for long enough to tell. `first_calls`: what one new job
-    takes before it is asked about at the longest interval.
+    Those of the last `pace_seconds`; None where polling has not gone on for long enough to tell.
+    `first_calls`: what one new job takes before it is asked about at the longest interval.
     """
 
     hours: Sequence[HourUse]
     credits: Credits
     pace: int | None
+    pace_seconds: float
     watched: int
     first_calls: int
     costs: Sequence[IntervalCost]
@@ -66,6 +67,11 @@ class Forecast:
     def budget_share(self) -> float:
         """What polling may use of the org's allowance."""
         return self.credits.budget / self.credits.allowance
+
+    @property
+    def is_pace_too_high(self) -> bool:
+        """Whether calls cannot go on at this pace for a day: the budget ends before."""
+        return self.pace is not None and self.pace > self.credits.budget
 
     @property
     def shortage(self) -> Shortage | None:
@@ -95,6 +101,7 @@ def forecast(
         hours=hours_of(use, now),
         credits=credits,
         pace=pace_of(use, now, since=connection.created_at),
+        pace_seconds=(now - _pace_since(now, connection.created_at)).total_seconds(),
         watched=watched,
         first_calls=calls_until(current),
         costs=[
@@ -118,12 +125,17 @@ def hours_of(use: Mapping[datetime, int], now: datetime) -> list[HourUse]:
 
 def pace_of(use: Mapping[datetime, int], now: datetime, *, since: datetime) -> int | None:
     """Calls within 24 hours at the pace of the last hours, or since `since` if that is later."""
-    first = _hour(now) - HOUR * PACE_HOURS
+    first = _pace_since(now)
     calls = sum(use.get(first + HOUR * number, 0) for number in range(PACE_HOURS + 1))
-    elapsed = now - max(first, since)
+    elapsed = now - _pace_since(now, since)
     if elapsed < PACE_FROM:
         return None
     return round(calls * DAY_SECONDS / elapsed.total_seconds())
+
+
+def _pace_since(now: datetime, since: datetime | None = None) -> datetime:
+    first = _hour(now) - HOUR * PACE_HOURS
+    return max(first, since) if since is not None else first
 
 
 def calls_until(longest: int) -> int:

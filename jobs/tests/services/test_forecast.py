@@ -52,9 +52,27 @@ def test_the_pace_is_that_of_the_last_hours():
 
 
 def test_the_pace_of_a_new_connection_is_that_of_its_life():
-    assert forecast.pace_of({NOON: 10}, NOW, since=NOW - timedelta(minutes=20)) == 720
-    assert forecast.pace_of({NOON: 10}, NOW, since=NOW - timedelta(minutes=9)) is None
+    assert forecast.pace_of({NOON: 10}, NOW, since=NOW - timedelta(hours=2)) == 120
+    assert forecast.pace_of({NOON: 10}, NOW, since=NOW - timedelta(minutes=59)) is None
     assert forecast.pace_of({}, NOW, since=LONG_AGO) == 0
+
+
+@pytest.mark.django_db
+def test_what_a_pace_is_taken_from_is_told():
+    assert outlook().pace_seconds == 3.5 * 3_600
+    connection = make_connection()
+    connection.created_at = NOW - timedelta(minutes=90)
+
+    found = forecast.forecast(connection, credits(), {NOON: 10}, watched=0, now=NOW)
+
+    assert (found.pace, found.pace_seconds) == (160, 90 * 60)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("calls", "too_high"), [(729, False), (730, True)])
+def test_a_pace_above_the_budget_is_none_that_can_be_kept(calls, too_high):
+    # Of 5,000 a day, in three hours and a half.
+    assert outlook(use={NOON: calls}).is_pace_too_high is too_high
 
 
 @pytest.mark.django_db

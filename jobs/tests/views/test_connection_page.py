@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs.models import CreditUse
+from jobs.models import Connection, CreditUse
 from jobs.services.registering import callbacks
 from jobs.tests.factories import from_now, make_connection, make_job
 from jobs.tests.views.pages import plain_text
@@ -233,6 +233,26 @@ def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
     assert "come as planned" not in page
     assert "less often than planned" not in page
     assert ("The latest problem" in page) == ("waiting_for" not in fields)
+
+
+@pytest.mark.parametrize(
+    ("calls", "hours", "words"),
+    [
+        (700, 0.2, "too early to tell"),
+        (70, 100, r"\d{3} credits a day, by the calls of the last [34](\.\d)? h"),
+        (700, 100, r"more than the budget of 1,000 a day: polls will be spread, by the calls of"),
+    ],
+)
+def test_a_pace_is_told_with_what_it_is_taken_from_and_only_one_that_can_be_kept(
+    viewer, calls, hours, words
+):
+    connection = working(daily_credits=1_000)
+    Connection.objects.update(created_at=timezone.now() - timedelta(hours=hours))
+    used(connection, calls)
+
+    page = plain_text(viewer.get(f"/connections/{connection.pk}/"))
+
+    assert re.search(f"<dt>At this pace</dt> ?<dd>{words}", page)
 
 
 def test_large_shares_have_separators(viewer):
