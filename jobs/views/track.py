@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from jobs import tasks
 from jobs.forms.jobs import TrackForm
-from jobs.models import BulkWriteJob, Connection
+from jobs.models import BulkWriteJob, Connection, IdCheck
 from jobs.services.health import broker
 from jobs.services.limits.credits import Credits, credits_of
 from jobs.services.observing import waiting
@@ -30,6 +30,8 @@ SECONDS_WHILE_LIVE = 10
 # The schedule asks for the same two seconds later anyway.
 WAKE_EXPIRES_SECONDS = 10
 MOST_CREDITS_SHOWN = 5
+# Keys have no more.
+MOST_DIGITS = 18
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,7 +40,9 @@ def track(request: HtmxHttpRequest) -> HttpResponse:
     connections = list(Connection.objects.all())
     if not connections:
         return render(request, "jobs/track.html", {"connections": []})
-    form = TrackForm(request.POST if request.method == "POST" else None)
+    check = None if request.method == "POST" else _check_to_paste_anew(request)
+    initial = _initial_of(check) if check else None
+    form = TrackForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         given = form.cleaned_data
         if "check" not in request.POST:
@@ -52,8 +56,27 @@ def track(request: HtmxHttpRequest) -> HttpResponse:
         else:
             wake_checkers()
             return redirect("jobs:id_check", check.pk)
-    context = {"form": form, "connections": _with_credits(connections)}
+    context = {"form": form, "connections": _with_credits(connections), "check": check}
     return render(request, "jobs/track.html", context)
+
+
+def _check_to_paste_anew(request: HtmxHttpRequest) -> IdCheck | None:
+    """The check that `?check=` names, if there is one that this person may see."""
+    asked = request.GET.get("check", "")
+    if not asked.isdecimal() or len(asked) > MOST_DIGITS:
+        return None
+    return IdCheck.objects.visible_to(request.user).filter(pk=int(asked)).first()
+
+
+def _initial_of(check: IdCheck) -> dict[str, Any]:
+    """A check's paste as far as it is not registered, with what was to hold for all its jobs."""
+    for_all = check.options["for_all"]
+    return {
+        **for_all,
+        "tags": ", ".join(for_all["tags"]),
+        "ids": id_checks.not_registered(check),
+        "connection": check.connection_id,
+    }
 
 
 def _registered(request: HtmxHttpRequest, form: TrackForm) -> HttpResponse:
@@ -108,7 +131,7 @@ def _with_credits(connections: list[Connection]) -> list[tuple[Connection, Credi
 def states(request: HttpRequest) -> HttpResponse:
     """What has become of jobs since they were registered: the live part of a report."""
     asked = request.GET.get("jobs", "")[:4000].split(".")
-    pks = [int(pk) for pk in asked if pk.isdecimal() and len(pk) < 19][:MOST_FOLLOWED]
+    pks = [int(pk) for pk in asked if pk.isdecimal() and len(pk) <= MOST_DIGITS][:MOST_FOLLOWED]
     jobs = BulkWriteJob.objects.filter(pk__in=pks).select_related("connection")
     return render(request, "jobs/_track_states.html", followed(list(jobs)))
 

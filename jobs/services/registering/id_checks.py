@@ -5,6 +5,8 @@ that a crash costs the answers of a second or two. No state of a job is written 
 registered in the end is polled as ever.
 """
 
+import csv
+import io
 import logging
 import threading
 import time
@@ -21,7 +23,7 @@ from jobs.services.bulk import update_rows
 from jobs.services.errors import own_error
 from jobs.services.limits import credits
 from jobs.services.limits.slots import ENOUGH_FOR_ALL, NoSlotError
-from jobs.services.registering import id_asking, tracking
+from jobs.services.registering import id_asking, job_ids, tracking
 from jobs.services.registering.id_asking import CannotAskError
 from jobs.services.registering.job_ids import Entry, Paste, Verdict
 from jobs.zoho.client import Answer
@@ -339,6 +341,26 @@ def _entries(check: IdCheck, rows: Sequence[CheckedId]) -> list[Entry]:
         Entry(row.line, row.text, Verdict.TRACKED, row.job_id, label=labels.get(row.job_id, ""))
         for row in rows
     ]
+
+
+def not_registered(check: IdCheck) -> str:
+    """What of a check's paste is not registered, as it may be pasted anew.
+
+    The ids, with the labels that the paste gave them, and what may be corrected to be one.
+    """
+    rows = list(check.ids.filter(verdict__in=[Verdict.TRACKED, *job_ids.SLIPS]))
+    asked = [row.job_id for row in rows if row.job_id]
+    jobs = BulkWriteJob.objects.filter(connection=check.connection, zoho_job_id__in=asked)
+    registered = set(jobs.values_list("zoho_job_id", flat=True))
+    ids = [job_id for job_id in asked if job_id not in registered]
+    slips = job_ids.to_correct(row.text for row in rows if not row.job_id)
+    labels = check.options["labels"]
+    if not any(job_id in labels for job_id in ids):
+        return "\n".join([*ids, *slips])
+    table = io.StringIO()
+    cells = [["job_id", "label"], *([job_id, labels.get(job_id, "")] for job_id in ids)]
+    csv.writer(table, delimiter="\t", lineterminator="\n").writerows([*cells, *zip(slips)])
+    return table.getvalue().rstrip("\n")
 
 
 def delete_old(now: datetime) -> None:

@@ -11,6 +11,7 @@ from jobs.tests.factories import make_connection, make_job, make_user
 pytestmark = pytest.mark.django_db
 State = IdCheck.State
 ONE, TWO, THREE = "111111000000541958", "111111000000541962", "111111000000541970"
+FOUR = "111111000000541974"
 
 
 @pytest.fixture
@@ -244,6 +245,68 @@ class TestPage:
         assert client.get(address).status_code == 200
         client.logout()
         assert client.get(address).status_code == 302
+
+
+class TestPastingAnew:
+    """What the form holds that "Paste anew" opens."""
+
+    @pytest.fixture
+    def check(self, alice, org) -> IdCheck:
+        text = f"{ONE}\n{TWO}\n{THREE}\n11111100000O541962\n404\n/crm/bulk/v7/read/{FOUR}"
+        options = {"label": "Nightly", "tags": ["a", "b"], "skip_threshold_percent": 5}
+        check = check_of(org, alice.user, text, state=State.DONE)
+        check.options["for_all"] |= options
+        check.save()
+        says(check, ONE, "found")
+        says(check, TWO, "unknown")
+        says(check, THREE, "no_answer")
+        return check
+
+    def form_of(self, client, check: IdCheck) -> dict[str, object]:
+        page = page_of(client, check)
+        address = f"/jobs/track/?check={check.pk}"
+        assert f'href="{address}">Paste anew</a>' in page
+        form = client.get(address).context["form"]
+        return {name: form[name].value() for name in form.fields}
+
+    def test_holds_what_is_not_registered_with_what_was_to_hold_for_all(self, alice, org, check):
+        make_connection(name="another")
+        alice.post(f"/jobs/track/checks/{check.pk}/register/")
+
+        assert self.form_of(alice, check) == {
+            "ids": f"{TWO}\n{THREE}\n11111100000O541962",
+            "connection": org.pk,
+            "label": "Nightly",
+            "tags": "a, b",
+            "alert_recipients": "",
+            "skip_threshold_percent": 5,
+        }
+
+    def test_holds_all_ids_where_nothing_is_registered(self, alice, check):
+        ids = f"{ONE}\n{TWO}\n{THREE}\n11111100000O541962"
+
+        assert self.form_of(alice, check)["ids"] == ids
+
+    def test_keeps_the_labels_that_the_paste_gave(self, alice, org):
+        text = f'id,name\n{ONE},"Leads, all"\n{TWO},\nnone,no job'
+        check = check_of(org, alice.user, text, state=State.DONE)
+
+        paste = job_ids.read(self.form_of(alice, check)["ids"])
+
+        told = [(entry.text, entry.label) for entry in paste.entries]
+        assert told == [(ONE, "Leads, all"), (TWO, ""), ("none", "")]
+
+    @pytest.mark.parametrize("asked", ["", "x", "-1", "999999", "9" * 30, "\u0661"])
+    def test_of_no_check_the_form_is_empty(self, alice, org, asked):
+        response = alice.get("/jobs/track/", {"check": asked})
+
+        assert not response.context["form"]["ids"].value()
+
+    def test_of_somebody_elses_check_the_form_is_empty(self, check, client):
+        client.force_login(make_user("bob"))
+        response = client.get(f"/jobs/track/?check={check.pk}")
+
+        assert not response.context["form"]["ids"].value()
 
 
 class TestActions:
