@@ -97,8 +97,9 @@ def ask(
     """Ask about ids, for so many seconds or until `stop` is set; answers come as they arrive.
 
     None comes at least twice a second: the caller's turn. Ids that are not asked about in the end
-    do not come. Raises NoSlotError where all calls that the connection allows are under way, and
-    CannotAskError, also after some answers.
+    do not come. A refusal that may be meant for its id alone is an answer, unless another follows
+    before Zoho has answered about any id. Raises NoSlotError where all calls that the connection
+    allows are under way, and CannotAskError, also after some answers.
     """
     connection = Connection.objects.get(pk=connection.pk)
     check_askable(connection)
@@ -173,13 +174,16 @@ def _answers(
     until: datetime | None = None
     refusal: ZohoError | None = None
     cannot: CannotAskError | None = None
+    refused: list[Answer] = []
     looked_at = kept_at = time.monotonic()
-    for answer in client.job_details_many(
+    for answer in _past_lone_refusals(
+        client,
         job_ids,
-        threads=slot.calls,
+        refused,
         seconds=seconds,
-        tick=asking.TICK_SECONDS,
         stop=stop,
+        threads=slot.calls,
+        tick=asking.TICK_SECONDS,
         most_failures=limit,
         may_ask=booking.take,
     ):
@@ -204,19 +208,73 @@ def _answers(
             # At once, so that polls pause as well.
             until = standing.pause_for(connection, error, timezone.now())
             refusal = error
+            stop.set()
             continue
-        if error is not None and standing.needs_person(error):
+        if error is not None and standing.needs_person(error) and not failures.is_refusal(error):
             refusal = error
+            stop.set()
             continue
         if answer is not None:
             failed_on_end = failed_on_end + 1 if failures.is_outage(error) else 0
             if failed_on_end >= limit:
                 refusal = refusal or error
+                stop.set()
         yield answer
+    if len(refused) > 1:
+        refusal = refusal or refused[0].error
     if refusal is not None:
         raise CannotAskError(error_as_json(refusal), until)
     if cannot is not None:
         raise cannot
+    if not stop.is_set():
+        yield from refused
+
+
+def _past_lone_refusals(
+    client: BulkWriteClient,
+    job_ids: Sequence[str],
+    refused: list[Answer],
+    *,
+    seconds: float,
+    stop: threading.Event,
+    **options: Any,
+) -> Iterator[Answer | None]:
+    """What `job_details_many` yields, which asks no further once an id is refused; this does.
+
+    It ends with two refusals and no answer between, as Zoho means all ids then. A refusal comes
+    once Zoho has answered about another id; those that none followed are in `refused` in the end.
+    """
+    asked = set[str]()
+    until = time.monotonic() + seconds
+    is_refused = True
+    while is_refused and len(refused) < 2 and not stop.is_set():
+        is_refused = False
+        for answer in client.job_details_many(
+            [job_id for job_id in job_ids if job_id not in asked],
+            seconds=until - time.monotonic(),
+            stop=_EndOfRound(stop),
+            asked=asked,
+            **options,
+        ):
+            if answer is not None and failures.is_refusal(answer.error):
+                refused.append(answer)
+                is_refused = True
+                continue
+            if answer is not None and failures.is_answer(answer):
+                yield from refused
+                refused.clear()
+            yield answer
+
+
+class _EndOfRound(threading.Event):
+    """Set by the client where it asks no further, and by whoever ends the whole bout."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._stop.is_set()
 
 
 def _why_not(connection: Connection) -> CannotAskError | None:

@@ -1,5 +1,7 @@
 """Asking about ids: when it waits, when it stops, and how it goes on."""
 
+import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from django.utils import timezone
 
 from jobs.models import Connection, CreditUse, IdCheck
 from jobs.services.limits import credits, slots
-from jobs.services.registering import id_checks
+from jobs.services.registering import id_asking, id_checks
 from jobs.tests.factories import make_connection
 from jobs.tests.services.asked_ids import (
     ONE,
@@ -29,6 +31,16 @@ from jobs.tests.stand_in import TOKEN_URL, error_body
 
 pytestmark = pytest.mark.django_db
 State = IdCheck.State
+
+
+def work_to_the_end(check: IdCheck) -> IdCheck:
+    """Work on a check through the breaks that it leaves to polls."""
+    for _ in range(50):
+        work(check)
+        if check.state != State.RUNNING:
+            break
+        IdCheck.objects.filter(pk=check.pk).update(next_attempt_at=timezone.now())
+    return check
 
 
 def test_more_than_the_credits_left_is_refused_before_anything_is_asked(zoho, org):
@@ -131,6 +143,83 @@ def test_a_refusal_of_the_whole_connection_stops_the_check(zoho, org, code, stat
     assert set(told(check).values()) == {"waiting"}
     # What was counted ahead and not asked is given back.
     assert credits.credits_of(org, timezone.now()).used == len(asked(zoho))
+
+
+@pytest.mark.parametrize("calls", [1, 10])
+@pytest.mark.parametrize("position", [0, 30, 59])
+def test_a_refusal_of_one_id_alone_is_its_answer_and_all_others_are_asked(zoho, calls, position):
+    org = make_connection(max_concurrency=calls)
+    zoho.gives_tokens()
+    ids = [str(10**17 + number) for number in range(60)]
+    refused = ids[position]
+    knows(zoho, *(job_id for job_id in ids if job_id != refused))
+    zoho.mock.get(url(refused), json=error_body("NO_PERMISSION"), status=403)
+
+    check = work_to_the_end(begin(org, "\n".join(ids)))
+
+    assert check.state == State.DONE
+    assert told(check) == dict.fromkeys(ids, "found") | {refused: "no_answer"}
+    assert check.ids.get(job_id=refused).error["code"] == "NO_PERMISSION"
+    assert sorted(asked(zoho)) == ids
+    assert credits.credits_of(org, timezone.now()).used == len(ids)
+    org.refresh_from_db()
+    assert not org.is_blocked
+
+
+def test_ids_refused_with_answers_between_do_not_stop_the_check(zoho):
+    org = make_connection(max_concurrency=1)
+    zoho.gives_tokens()
+    ids = [str(10**17 + number) for number in range(20)]
+    knows(zoho, *ids[1::2])
+    for job_id in ids[::2]:
+        zoho.mock.get(url(job_id), json=error_body("NO_PERMISSION"), status=403)
+
+    check = work_to_the_end(begin(org, "\n".join(ids)))
+
+    assert check.state == State.DONE
+    assert list(told(check).values()).count("no_answer") == 10
+
+
+def test_one_id_that_is_refused_is_answered_so(zoho, org):
+    zoho.mock.get(url(ONE), json=error_body("NO_PERMISSION"), status=403)
+
+    check = work(begin(org, ONE))
+
+    assert (check.state, told(check)) == (State.DONE, {ONE: "no_answer"})
+
+
+def test_a_refusal_before_zoho_asks_to_slow_down_is_asked_about_again(zoho):
+    org = make_connection(max_concurrency=1)
+    zoho.gives_tokens()
+    zoho.mock.get(url(ONE), json=error_body("NO_PERMISSION"), status=403)
+    zoho.mock.get(url(TWO), json=error_body("TOO_MANY_REQUESTS"), status=429)
+
+    check = work(begin(org, f"{ONE}\n{TWO}"))
+
+    assert (check.state, check.error["code"]) == (State.RUNNING, "TOO_MANY_REQUESTS")
+    assert told(check) == {ONE: "waiting", TWO: "waiting"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answered"),
+    [(403, error_body("NO_PERMISSION"), []), (200, {"id": ONE, "status": "ADDED"}, [ONE])],
+    ids=["refused", "found"],
+)
+def test_once_somebody_has_stopped_it_nothing_more_is_asked(zoho, org, status, body, answered):
+    knows(zoho, TWO, THREE)
+    stop = threading.Event()
+
+    def answer(request):
+        stop.set()
+        return status, {}, json.dumps(body)
+
+    zoho.mock.add_callback(responses.GET, url(ONE), answer)
+    Connection.objects.update(max_concurrency=1)
+    bout = id_asking.ask(org, [ONE, TWO, THREE], seconds=5, stop=stop)
+
+    # Whether a lone refusal is its id's own was not learnt: it is asked about again.
+    assert [one.job_id for one in bout if one is not None] == answered
+    assert asked(zoho) == [ONE]
 
 
 def test_a_revoked_token_stops_the_check_with_what_to_do(zoho):
