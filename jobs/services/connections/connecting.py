@@ -436,6 +436,7 @@ def _told(connection: Connection, error: ZohoError, asked_at: datetime) -> TestR
         said = wording.error_in_words(error.code, error.message)
         return TestResult(False, said, error.resolution)
     if isinstance(error, ZohoThrottledError):
+        _note(connection, ConnectionNews(asked_at=asked_at))
         # Polls are to pause as well.
         standing.pause_for(connection, error, timezone.now())
         return throttled(error)

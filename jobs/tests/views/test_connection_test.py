@@ -450,6 +450,18 @@ def test_throttled_tokens_are_said_with_their_end_and_not_asked_for_again(admin,
     assert len(zoho.asked(TOKEN_URL)) == 1
 
 
+def test_a_throttled_test_is_the_last_time_that_zoho_was_asked(admin, zoho):
+    zoho.gives_tokens()
+    before = timezone.now()
+    job = make_job(make_connection(last_polled_at=before - timedelta(hours=1)))
+    zoho.says(job, error_body("TOO_MANY_REQUESTS"), status=429)
+
+    verdict_of(admin, job.connection)
+
+    assert job.connection.last_polled_at >= before
+    assert job.connection.failures == 0
+
+
 def test_throttled_calls_pause_polls_as_well(admin, zoho):
     zoho.gives_tokens()
     job = make_job()
