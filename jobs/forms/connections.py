@@ -164,9 +164,21 @@ class EditConnectionForm(ConnectionForm):
                 "those of each app by itself."
             )
 
+    @property
+    def changes_budget(self) -> bool:
+        """Whether a stored form has changed how many credits polling may use."""
+        return credits.budget_of(self.stored) != credits.budget_of(self.instance)
+
     def full_clean(self) -> None:
         super().full_clean()
-        if not self.is_bound or not self.stored.is_signed_in:
+        if not self.is_bound:
+            return
+        # All that is wrong is told at once, also beside errors that storing would not come to.
+        if not {"data_center", "edition", "paid_users"} & self.errors.keys():
+            for name, error in connecting.above_limits(self.instance).items():
+                if name not in self.errors:
+                    self.add_error(name, error)
+        if not self.stored.is_signed_in:
             return
         self.loses_sign_in = connecting.has_moved(self.stored, self.instance)
         if self.loses_sign_in and not self.errors and not self.cleaned_data.get("sign_in_anew"):

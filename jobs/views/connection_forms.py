@@ -30,6 +30,7 @@ from jobs.models import Connection, SignIn, UndecryptableError
 from jobs.services.connections import connecting, signing_in
 from jobs.services.connections.access import CustomHostsForbiddenError, region_of
 from jobs.services.connections.connecting import TestResult
+from jobs.services.limits import credits
 from jobs.services.observing.waiting import moment
 from jobs.views.access import staff_required
 from jobs.views.requests import HtmxHttpRequest
@@ -61,10 +62,26 @@ def connection_edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = EditConnectionForm(request.POST or None, instance=connection)
     if request.method == "POST" and form.is_valid() and form.store():
         messages.success(request, f"{connection.name} was changed.")
+        if form.changes_budget:
+            _say_whether_credits_are_left(request, connection)
         if form.loses_sign_in:
             return redirect("jobs:connection_sign_in", connection.pk)
         return redirect("jobs:connection", connection.pk)
     return _form_page(request, form, stored=form.stored)
+
+
+def _say_whether_credits_are_left(request: HttpRequest, connection: Connection) -> None:
+    now = timezone.now()
+    stands = credits.credits_of(connection, now)
+    if stands.used < stands.budget:
+        return
+    until = moment(credits.free_again_at(connection, stands, now), now)
+    messages.warning(
+        request,
+        f"{stands.used:,} API credits were used in the last 24 hours, and {connection.name} may "
+        f"use {stands.budget:,} now: nothing is asked about its jobs until some are free again "
+        f"{until}.",
+    )
 
 
 def _form_page(

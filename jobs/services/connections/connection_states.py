@@ -212,7 +212,9 @@ def _out_of_credits(credits: Credits | None, until: datetime | None) -> Connecti
         what_to_do = "See which other program uses up the org's API credits."
     else:
         text = "The API credits that polling may use within 24 hours are used up."
-        what_to_do = "Give polling more credits a day, or a longer interval."
+        what_to_do = "Give polling more credits a day."
+        if credits is not None and credits.demand > credits.budget:
+            what_to_do = "Give polling more credits a day, or a longer interval."
     return ConnectionState(
         Key.WAITING,
         "Out of credits",

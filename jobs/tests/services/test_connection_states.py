@@ -135,8 +135,17 @@ def test_one_without_a_credit_left_is_out_of_them_until_some_are_free_again(db):
     told = state_of(connection, NOW, credits_of(connection, NOW))
 
     assert (told.word, told.tone) == ("Out of credits", "warn")
-    assert told.what_to_do == "Give polling more credits a day, or a longer interval."
+    assert told.what_to_do == "Give polling more credits a day."
     assert told.until == hour + timedelta(hours=25)
+
+
+def test_a_longer_interval_is_advised_where_jobs_need_more_than_the_budget(db):
+    demanding = Credits(5_000, 5_000, 5_001, 50_000, None)
+
+    told = state_of(make_connection(**HEALTHY), NOW, demanding)
+
+    assert told.word == "Out of credits"
+    assert told.what_to_do == "Give polling more credits a day, or a longer interval."
 
 
 @pytest.mark.parametrize("asked_at", [NOW - timedelta(hours=3), None], ids=["once", "never"])

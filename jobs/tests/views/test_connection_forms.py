@@ -1,9 +1,11 @@
 """The forms of a connection: add, change, pause; who may, and what is refused."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from jobs.models import Connection
+from jobs.models import Connection, CreditUse
 from jobs.tests.factories import make_connection, us_connection
 from jobs.tests.views.connection_posts import added, edited, messages_of
 from jobs.tests.views.pages import text
@@ -146,6 +148,28 @@ def test_a_wrong_value_is_told_at_its_field(admin, field, value, said):
     assert f'id="id_{field}_error"' in text(response)
 
 
+def test_all_wrong_values_are_told_at_once(admin):
+    connection = us_connection()
+    values = {"max_concurrency": "99", "daily_credits": "999999", "longest_interval_seconds": "5"}
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(**values))
+
+    errors = response.context["form"].errors
+    assert set(errors) == set(values)
+    assert errors["max_concurrency"] == ["Zoho allows the edition Standard 10 calls at a time."]
+    assert "50,250 API credits in 24 hours" in errors["daily_credits"][0]
+
+
+def test_limits_are_not_told_by_an_edition_that_is_none(admin):
+    connection = us_connection()
+
+    response = admin.post(
+        f"/connections/{connection.pk}/edit/", edited(edition="gold", max_concurrency="20")
+    )
+
+    assert set(response.context["form"].errors) == {"edition"}
+
+
 def test_more_calls_are_fine_with_an_edition_that_allows_them(admin):
     connection = us_connection()
 
@@ -188,6 +212,37 @@ def test_limits_are_stored(admin):
     connection.refresh_from_db()
     assert (connection.daily_credits, connection.longest_interval_seconds) == (7000, 900)
     assert connection.api_version == "v8"
+
+
+@pytest.mark.parametrize(
+    ("daily_credits", "is_warned"), [("1397", True), ("1398", True), ("1399", False), ("", False)]
+)
+def test_a_budget_that_is_used_already_is_stored_with_a_warning(admin, daily_credits, is_warned):
+    connection = us_connection(daily_credits=5_000)
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    CreditUse.objects.create(connection=connection, hour=hour, calls=1_398)
+
+    response = admin.post(
+        f"/connections/{connection.pk}/edit/", edited(daily_credits=daily_credits)
+    )
+
+    said = messages_of(response)
+    assert said[0] == "production was changed."
+    assert len(said) == 1 + is_warned
+    if is_warned:
+        assert f"1,398 API credits were used in the last 24 hours, and {connection.name}" in said[1]
+        assert f"may use {int(daily_credits):,} now: nothing is asked about its jobs" in said[1]
+        assert f"free again on {(hour + timedelta(hours=25)).day} " in said[1]
+    assert Connection.objects.get().daily_credits == (int(daily_credits or 0) or None)
+
+
+def test_of_a_used_budget_that_stays_nothing_is_said(admin):
+    connection = us_connection(daily_credits=1_000)
+    CreditUse.objects.create(connection=connection, hour=timezone.now(), calls=1_398)
+
+    response = admin.post(f"/connections/{connection.pk}/edit/", edited(daily_credits="1000"))
+
+    assert messages_of(response) == ["production was changed."]
 
 
 @pytest.mark.parametrize("registers", [True, False])
