@@ -117,23 +117,28 @@ def prepare(connection: Connection) -> Connection | None:
             raise ValidationError("A refresh token goes with a client ID and its client secret.")
     except UndecryptableError as error:
         raise ValidationError(f"{error} Or sign in to Zoho again.") from error
+    if wrong := above_limits(connection):
+        raise ValidationError(dict(wrong))
+    return stored
+
+
+def above_limits(connection: Connection) -> dict[str, str]:
+    """What asks for more than Zoho allows the connection's edition: a sentence for each field."""
     most = calls_allowed(connection)
-    if most is not None and connection.max_concurrency > most:
-        raise ValidationError(
-            {
-                "max_concurrency": f"Zoho allows the edition {connection.get_edition_display()} "
-                f"{most} calls at a time."
-            }
+    if most is None:
+        return {}
+    wrong = {}
+    if connection.max_concurrency > most:
+        wrong["max_concurrency"] = (
+            f"Zoho allows the edition {connection.get_edition_display()} {most} calls at a time."
         )
     allowance = credits.allowance_of(connection)
-    if most is not None and connection.daily_credits and connection.daily_credits > allowance:
-        raise ValidationError(
-            {
-                "daily_credits": f"Zoho gives the org {allowance:,} API credits in 24 hours, by "
-                "its edition and paid users."
-            }
+    if connection.daily_credits and connection.daily_credits > allowance:
+        wrong["daily_credits"] = (
+            f"Zoho gives the org {allowance:,} API credits in 24 hours, by its edition and paid "
+            "users."
         )
-    return stored
+    return wrong
 
 
 def calls_allowed(connection: Connection) -> int | None:
