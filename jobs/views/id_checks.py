@@ -108,7 +108,10 @@ def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:
         "show": show,
         "page": page,
         "rows": [(row, known.get(row.job_id), labels.get(row.job_id, "")) for row in found],
-        **followed([job for job in known.values() if is_registered and job.zoho_job_id in asked]),
+        **followed(
+            [job for job in known.values() if is_registered and job.zoho_job_id in asked],
+            _registered_keys(check) if is_registered else [],
+        ),
     }
 
 
@@ -119,6 +122,13 @@ def _jobs(check: IdCheck, ids: list[str]) -> dict[str, BulkWriteJob]:
     for job in known.values():
         job.connection = check.connection
     return known
+
+
+def _registered_keys(check: IdCheck) -> list[int]:
+    """The keys of the jobs that are registered of those that Zoho was asked about."""
+    asked = check.ids.exclude(answer=CheckedId.Answer.NOT_ASKED).order_by().values("job_id")
+    jobs = BulkWriteJob.objects.filter(connection=check.connection, zoho_job_id__in=asked)
+    return list(jobs.values_list("pk", flat=True))
 
 
 def _report(check: IdCheck, entries: list[Entry]) -> tuple[int, str]:

@@ -1,9 +1,10 @@
 """Registering jobs: one id or thousands, and what became of each."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 LINES_SHOWN = 1_000
 # As many jobs as are refreshed on an open report.
 MOST_FOLLOWED = 200
+# An address has to hold them.
+MOST_SPANS = 100
 SECONDS_WHILE_UNREAD = 3
 SECONDS_WHILE_LIVE = 10
 # The schedule asks for the same two seconds later anyway.
@@ -63,7 +66,7 @@ def track(request: HtmxHttpRequest) -> HttpResponse:
 def _check_to_paste_anew(request: HtmxHttpRequest) -> IdCheck | None:
     """The check that `?check=` names, if there is one that this person may see."""
     asked = request.GET.get("check", "")
-    if not asked.isdecimal() or len(asked) > MOST_DIGITS:
+    if not _is_key(asked):
         return None
     return IdCheck.objects.visible_to(request.user).filter(pk=int(asked)).first()
 
@@ -105,7 +108,7 @@ def _report_of(
     return {
         "report": _report(entries) | {"notes": notes},
         "connection": connection,
-        **followed(jobs[:MOST_FOLLOWED]),
+        **followed(jobs[:MOST_FOLLOWED], [job.pk for job in jobs]),
     }
 
 
@@ -131,26 +134,71 @@ def _with_credits(connections: list[Connection]) -> list[tuple[Connection, Credi
 def states(request: HttpRequest) -> HttpResponse:
     """What has become of jobs since they were registered: the live part of a report."""
     asked = request.GET.get("jobs", "")[:4000].split(".")
-    pks = [int(pk) for pk in asked if pk.isdecimal() and len(pk) <= MOST_DIGITS][:MOST_FOLLOWED]
-    jobs = BulkWriteJob.objects.filter(pk__in=pks).select_related("connection")
-    return render(request, "jobs/_track_states.html", followed(list(jobs)))
+    pks = [int(pk) for pk in asked if _is_key(pk)][:MOST_FOLLOWED]
+    jobs = list(BulkWriteJob.objects.filter(pk__in=pks).select_related("connection"))
+    spans = _read_spans(request.GET.get("of", "")) or _spans(job.pk for job in jobs)
+    return render(request, "jobs/_track_states.html", _followed(jobs, spans))
 
 
-def followed(jobs: list[BulkWriteJob]) -> dict[str, Any]:
-    """What `_track_states.html` expects: which of the jobs are worth another look, and how soon."""
-    live = [job for job in jobs if job.is_live]
-    unread = [job for job in jobs if job.is_active and job.last_polled_at is None]
-    why_not = waiting.why_not_about(unread, timezone.now())
-    held_back = sum(job.connection_id in why_not for job in unread)
-    seconds = SECONDS_WHILE_UNREAD if len(unread) > held_back else SECONDS_WHILE_LIVE
+def followed(shown: list[BulkWriteJob], pks: Iterable[int]) -> dict[str, Any]:
+    """What `_track_states.html` expects: which jobs are worth another look, and how soon.
+
+    `shown` are those whose states stand on the page, `pks` the keys of all that are counted.
+    """
+    return _followed(shown, _spans(pks))
+
+
+def _followed(shown: list[BulkWriteJob], spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    in_spans = Q(pk__in=[])
+    for first, last in spans:
+        in_spans |= Q(pk__range=(first, last))
+    unread = BulkWriteJob.objects.active().filter(in_spans, last_polled_at=None).order_by()
+    numbers = dict(unread.values_list("connection_id").annotate(Count("pk")))
+    now = timezone.now()
+    why_not = {
+        connection.pk: text
+        for connection in Connection.objects.filter(pk__in=numbers)
+        if (text := waiting.why_not(connection, now))
+    }
+    held_back = sum(numbers[pk] for pk in why_not)
+    asked_about = sum(numbers.values()) - held_back
+    live_pks = ".".join(str(job.pk) for job in shown if job.is_live)
     return {
-        "followed": jobs,
-        "live_pks": ".".join(str(job.pk) for job in live),
-        "unread": len(unread) - held_back,
+        "followed": shown,
+        "live_pks": live_pks,
+        "of": ".".join(f"{first}-{last}" for first, last in spans),
+        "is_one": sum(last - first + 1 for first, last in spans) == 1,
+        "is_live": bool(live_pks or asked_about),
+        "unread": asked_about,
         "held_back": held_back,
         "why_not": list(why_not.values()),
-        "seconds": seconds,
+        "seconds": SECONDS_WHILE_UNREAD if asked_about else SECONDS_WHILE_LIVE,
     }
+
+
+def _spans(pks: Iterable[int]) -> list[tuple[int, int]]:
+    """(first, last) of each unbroken row of keys, as jobs have that are registered together.
+
+    Of very many, those of the jobs that were registered last.
+    """
+    spans: list[tuple[int, int]] = []
+    for pk in sorted(pks):
+        if spans and spans[-1][1] == pk - 1:
+            spans[-1] = (spans[-1][0], pk)
+        else:
+            spans.append((pk, pk))
+    return spans[-MOST_SPANS:]
+
+
+def _read_spans(text: str) -> list[tuple[int, int]]:
+    spans = [span.split("-") for span in text[:4000].split(".")[:MOST_SPANS]]
+    return [
+        (int(span[0]), int(span[1])) for span in spans if len(span) == 2 and all(map(_is_key, span))
+    ]
+
+
+def _is_key(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def _report(entries: list[Entry]) -> dict[str, Any]:

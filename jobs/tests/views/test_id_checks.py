@@ -218,6 +218,7 @@ class TestPage:
         with django_assert_max_num_queries(20):
             page = page_of(alice, check, "?page=2")
         assert page.count('class="track-state"') == 100
+        assert "Zoho is being asked about 450 of them" in page
 
     @pytest.mark.parametrize("query", ["?show=nonsense", "?page=x", "?page=999", "?show=unknown"])
     def test_an_odd_address_is_no_error(self, alice, org, query):
@@ -321,7 +322,8 @@ class TestActions:
         job = BulkWriteJob.objects.get()
         assert (job.zoho_job_id, job.tracked_by) == (ONE, alice.user)
         assert "1 job is registered. 2 lines were left out. Below it says why." in page
-        assert f'hx-get="/jobs/track/states/?jobs={job.pk}"' in page
+        address = f"/jobs/track/states/?jobs={job.pk}&amp;of={job.pk}-{job.pk}"
+        assert f'hx-get="{address}"' in page
         assert f'id="state-{job.pk}"' in page
         assert job.get_absolute_url() in page
         assert 'id="check-register"' not in page

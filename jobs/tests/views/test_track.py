@@ -1,5 +1,6 @@
 """Registering jobs."""
 
+import html
 import json
 from datetime import timedelta
 
@@ -142,7 +143,7 @@ def test_answers_of_create_calls_are_read(alice, connection):
 def test_five_hundred_at_once(alice, connection, django_assert_max_num_queries):
     ids = "\n".join(str(111111000000000000 + number) for number in range(500))
 
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(47):
         response = register(alice, connection, ids)
 
     assert BulkWriteJob.objects.count() == 500
@@ -248,8 +249,41 @@ def test_the_report_follows_jobs_that_were_not_read_yet(alice, connection):
     page = register(alice, connection, ID_1).content.decode()
     job = BulkWriteJob.objects.get()
 
-    assert f'hx-get="/jobs/track/states/?jobs={job.pk}" hx-trigger="every 3s"' in page
+    address = f"/jobs/track/states/?jobs={job.pk}&amp;of={job.pk}-{job.pk}"
+    assert f'hx-get="{address}" hx-trigger="every 3s"' in page
     assert "Asking Zoho" in page
+    assert "Zoho is being asked about it; this page follows by itself." in page
+
+
+def test_jobs_beyond_those_shown_are_counted_until_all_are_read(alice, connection):
+    ids = "\n".join(str(111111000000000000 + number) for number in range(280))
+    old = make_job(connection, zoho_job_id=ids.split("\n")[0], last_polled_at=NOW)
+    page = register(alice, connection, ids).content.decode()
+    assert "Zoho is being asked about 279 of them; this page follows by itself." in page
+
+    BulkWriteJob.objects.filter(pk__lte=old.pk + 199).update(last_polled_at=NOW, poll_state="done")
+    page = alice.get(refresh_address(page)).content.decode()
+    assert "Zoho is being asked about 80 of them; this page follows by itself." in page
+
+    BulkWriteJob.objects.update(last_polled_at=NOW, poll_state="done")
+    page = alice.get(refresh_address(page)).content.decode()
+    assert "Zoho has answered" in page
+    assert "hx-get" not in page
+
+
+def refresh_address(page: str) -> str:
+    return html.unescape(page.split('id="track-states"')[1].split('hx-get="')[1].split('"')[0])
+
+
+def test_of_scattered_jobs_those_registered_last_are_counted(alice, connection):
+    jobs = [make_job(connection) for _ in range(250)]
+    BulkWriteJob.objects.exclude(pk__in=[job.pk for job in jobs[::2]]).delete()
+    new = "\n".join(str(222222000000000000 + number) for number in range(10))
+    page = register(alice, connection, "\n".join(job.zoho_job_id for job in jobs[::2]) + f"\n{new}")
+
+    page = page.content.decode()
+    assert "Zoho is being asked about 109 of them" in page
+    assert len(refresh_address(page)) < 4_000
 
 
 @pytest.mark.parametrize(
@@ -318,6 +352,13 @@ def test_running_jobs_are_followed_more_slowly(alice, connection):
     page = alice.get(f"/jobs/track/states/?jobs={job.pk}").content.decode()
 
     assert 'hx-trigger="every 10s"' in page
+
+
+@pytest.mark.parametrize("of", ["x", "1", "1-", "-", "5-1", "1-2-3", f"1-{'9' * 30}", "1-2." * 999])
+def test_spans_of_nonsense_are_no_error(alice, connection, of):
+    make_job(connection)
+
+    assert alice.get("/jobs/track/states/", {"jobs": "1", "of": of}).status_code == 200
 
 
 @pytest.mark.parametrize("jobs", ["", "x", "-1", "9" * 30, "1.2.3", "%00", "1," * 3000])
