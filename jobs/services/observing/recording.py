@@ -3,13 +3,16 @@
 Here alone what Zoho said of a job changes; the verdict on it is `judging`'s.
 
 Everything of one batch is written in one short transaction, and only for jobs that still carry
-the batch's lease, so that a late answer changes nothing.
+the batch's lease, so that a late answer changes nothing. An answer that the database does not take
+counts as unreadable, and is no harm to the others.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from jobs.models import (
@@ -28,7 +31,13 @@ from jobs.services.observing.standing import ConnectionNews
 from jobs.services.outcomes import ResourceState
 from jobs.zoho import payloads
 from jobs.zoho.client import Answer
+from jobs.zoho.errors import MalformedAnswerError
 from jobs.zoho.payloads import JobDetails
+
+logger = logging.getLogger(__name__)
+
+# What is wrong with an answer, not with the database.
+NOT_TAKEN = (DataError, IntegrityError, ValueError, OverflowError)
 
 
 def record(
@@ -46,13 +55,63 @@ def record(
     answered about other jobs of the batch before, so what failed is these jobs' own. `stretch`: of
     the time to the next polls. Returns what was written.
     """
+    heard = [answer.asked_at for answer in answers if failures.is_answer(answer)]
+    write = partial(
+        _write,
+        connection,
+        lease_token,
+        answered_at=max(heard, default=None),
+        answered=answered or bool(heard),
+        stretch=stretch,
+    )
+    try:
+        return write(answers)
+    except NOT_TAKEN:
+        not_taken = _find_not_taken(write, answers)
+    return write([not_taken.get(answer.job_id, answer) for answer in answers])
+
+
+def _find_not_taken(
+    write: Callable[[Sequence[Answer]], Batch], answers: Sequence[Answer]
+) -> dict[str, Answer]:
+    """The answers that cannot be stored, by their jobs' ids, as answers that cannot be read.
+
+    Found by halves, of which nothing stays written.
+    """
+    try:
+        with transaction.atomic():
+            write(answers)
+            transaction.set_rollback(True)
+    except NOT_TAKEN as error:
+        if len(answers) > 1:
+            half = len(answers) // 2
+            return _find_not_taken(write, answers[:half]) | _find_not_taken(write, answers[half:])
+        [answer] = answers
+        # No more of the error: the database's words hold what was to be stored.
+        kind = type(error).__name__
+        logger.error("The answer about job %s cannot be stored: %s", answer.job_id, kind)
+        odd = MalformedAnswerError(
+            f"Zoho's answer could not be stored: {kind}.",
+            resolution="It is tried again by itself. If it lasts, report it as a bug of Bulkwatch.",
+        )
+        return {answer.job_id: Answer(answer.job_id, answer.asked_at, None, odd)}
+    return {}
+
+
+def _write(
+    connection: Connection,
+    lease_token: str,
+    answers: Sequence[Answer],
+    *,
+    answered_at: datetime | None,
+    answered: bool,
+    stretch: float,
+) -> Batch:
     # As it is now: what is known of it decides whose fault a failure is.
     connection = Connection.objects.get(pk=connection.pk)
     batch = Batch(connection, timezone.now(), stretch)
-    news = ConnectionNews(asked_at=max((answer.asked_at for answer in answers), default=None))
-    heard = [answer.asked_at for answer in answers if failures.is_answer(answer)]
-    news.answered_at = max(heard, default=None)
-    answered = answered or bool(heard)
+    asked_at = max((answer.asked_at for answer in answers), default=None)
+    news = ConnectionNews(asked_at, answered_at)
     failed: list[failures.Failed] = []
     with transaction.atomic():
         claimed = leases.held(connection, lease_token).filter(
