@@ -326,6 +326,20 @@ def test_no_credits_are_offered_where_nobody_has_signed_in(alice):
     assert "may use" not in page
 
 
+def test_the_credits_of_several_connections_are_folded_away(alice, connection):
+    assert "<details" not in form_of(alice)
+
+    make_connection(name="sandbox", refresh_token="")
+    said, fold = form_of(alice).split("<details")
+    assert "credits a day" not in said
+    assert "Checks on production may use" in fold
+    assert "Nobody has signed in to Zoho for sandbox yet" in fold
+
+
+def form_of(client) -> str:
+    return client.get("/jobs/track/").content.decode().split("<form", 2)[-1].split("</form")[0]
+
+
 def test_what_zoho_does_not_know_shows_with_what_to_do_and_ends_the_refresh(alice, connection):
     job = make_job(connection)
     error = ZohoRejectedError(
