@@ -288,9 +288,16 @@ def _unsigned(watch: WatchedConnection, now: datetime) -> Finding:
 def _waiting(watch: WatchedConnection, now: datetime) -> Iterator[Finding]:
     """What a connection waits for, in the words of its page."""
     connection = watch.connection
-    waits_for_credits = connection.waiting_for == Connection.Waiting.CREDITS
     last_heard = connection.last_answer_at or connection.created_at
-    if not (waits_for_credits or _lasts(last_heard, now, WAIT_LASTS_AFTER)):
+    if connection.waiting_for == Connection.Waiting.CREDITS:
+        is_worth_telling = True
+    elif connection.waiting_for == Connection.Waiting.TOKENS:
+        # Without one nothing at all is read: as good as a silence.
+        silent_since = connection.unanswered_since or last_heard
+        is_worth_telling = _lasts(silent_since, now, SILENT_AFTER)
+    else:
+        is_worth_telling = _lasts(last_heard, now, WAIT_LASTS_AFTER)
+    if not is_worth_telling:
         return
     state = state_of(connection, now, watch.credits)
     if state.key != Key.WAITING:

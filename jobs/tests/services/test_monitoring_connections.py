@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs.models import Alert, Heartbeat
 from jobs.services.connections.connection_states import state_of
 from jobs.services.limits.credits import credits_of
 from jobs.tests.factories import from_now
+from jobs.tests.services.batches import poll_due
 from jobs.tests.services.findings import MINUTE, change, found, let_jobs_wait
+from jobs.tests.stand_in import TOKEN_URL
 
 
 class TestConnections:
@@ -52,14 +55,36 @@ class TestConnections:
 
         assert found() == {}
 
-    @pytest.mark.parametrize("waiting_for", ["throttled", "tokens"])
-    def test_a_wait_that_lasts_hinders(self, working, waiting_for):
+    @pytest.mark.parametrize(
+        ("waiting_for", "short", "long"),
+        [("throttled", 4 * MINUTE, 6 * MINUTE), ("tokens", MINUTE * 0.7, MINUTE * 0.8)],
+    )
+    def test_a_wait_that_lasts_hinders(self, working, waiting_for, short, long):
         later = timezone.now() + 10 * MINUTE
         change(working, waiting_for=waiting_for, resume_at=later)
+        change(working, last_answer_at=timezone.now() - short)
         assert found() == {}
 
-        change(working, last_answer_at=timezone.now() - 6 * MINUTE)
+        change(working, last_answer_at=timezone.now() - long)
         assert not found()["waits"].is_blind
+
+    def test_a_throttled_token_endpoint_shows_within_a_minute_and_mails_nobody(
+        self, zoho, working, clock
+    ):
+        change(working, last_answer_at=timezone.now() - 4 * MINUTE)
+        zoho.mock.post(TOKEN_URL, json={"error": "Access Denied", "status": "failure"}, status=400)
+        let_jobs_wait(working, 0)
+        poll_due()
+        shown = {}
+        for seconds in (44, 2, 550):
+            clock.shift(timedelta(seconds=seconds))
+            for part in (Heartbeat.WORKER, Heartbeat.BEAT, Heartbeat.LOOKOUT):
+                Heartbeat.note(part, timezone.now())
+            shown[seconds] = [(key, str(each.severity)) for key, each in found().items()]
+
+        assert shown == {44: [], 2: [("waits", "hindered")], 550: [("waits", "hindered")]}
+        assert "access token" in found()["waits"].text
+        assert not Alert.objects.exists()
 
     @pytest.mark.parametrize("waiting_for", ["throttled", "tokens", "credits"])
     def test_a_wait_with_a_known_end_is_no_silence(self, working, waiting_for):
