@@ -74,6 +74,9 @@ PASTES = {
     "its name in capitals": f"JOB_ID={ONE} ZGID={ORG} createdBy={CREATOR}",
     "after a time in microseconds": f"1732458001123456 created {ONE}",
     "after a time in nanoseconds": f"ts=1732458001123456789 {ONE}",
+    "with blanks": "111 111 000000 541958",
+    "with blanks anywhere": " 11 1111000  000541 9 58 ",
+    "with no-break spaces anywhere": "111111\u00a0000000\u00a0541958",
     "with no-break spaces": "111\u00a0111\u00a0000\u00a0000\u00a0541\u00a0958",
     "the same, narrow, in a note": "Leads 111\u202f111\u202f000\u202f000\u202f541\u202f958 2500",
     "the first of a list": f"1. {ONE}",
@@ -238,6 +241,21 @@ def test_a_slip_in_a_list_does_not_cost_the_rest_of_the_line():
         ("not_an_id", "1111110000005419x2"),
         ("tracked", TWO),
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "404 405",
+        "111 111 000 000",
+        "1111 111 000 000 541 958 00",
+        "404\t111111\t000000541",
+        "2026 11 20 10 00 00 123",
+        f"{ONE[:15]} 405",
+    ],
+)
+def test_of_other_groups_of_digits_no_id_is_made(line):
+    assert "".join(line.split()) not in ids(line)
 
 
 SLIP = "11111100000O541962"

@@ -29,6 +29,7 @@ _LIST_MARK = re.compile(r"[,;|]")
 _GROUPED = re.compile(
     r"\s*[\"']?[0-9]{1,3}(?:([,.'\u2019\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3}){3,9}[\"']?\s*"
 )
+_DIGITS_AND_BLANKS = re.compile(r"\s*[0-9]+(?:[ \u00a0\u202f]+[0-9]+)+\s*")
 # Blanks that do not break stand between the digits of one number.
 _UNBROKEN = re.compile(
     r"(?<![\w.,])[0-9]{1,3}(?:([\u00a0\u202f])[0-9]{3})(?:\1[0-9]{3}){3,9}(?!\w)"
@@ -125,6 +126,8 @@ def pieces_of(line: str) -> list[Piece]:
         return [Piece(line.strip(), job_id=named[1])]
     if _GROUPED.fullmatch(line) and (piece := piece_of(line)):
         return [piece]
+    if apart := _of_digits_apart(line):
+        return [apart]
     line = _UNBROKEN.sub(_digits, line)
     parts = [part for part in _PARTING.split(line) if part.strip("\"'`=<>()[]{}:")]
     if not parts or plain(line) in ID_NAMES:
@@ -150,6 +153,17 @@ def pieces_of(line: str) -> list[Piece]:
             for part, piece in zip(parts, alone, strict=True)
         ]
     return [without_id(line)]
+
+
+def _of_digits_apart(line: str) -> Piece | None:
+    """The id that all digits of a line make, as people write long numbers; None for other lines."""
+    if not _DIGITS_AND_BLANKS.fullmatch(line):
+        return None
+    groups = line.split()
+    whole = piece_of("".join(groups))
+    if whole is None or not _is_sure(whole) or any(map(is_long_id, groups)):
+        return None
+    return replace(whole, text=line.strip())
 
 
 def without_id(text: str) -> Piece:
