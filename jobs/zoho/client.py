@@ -22,6 +22,7 @@ from requests.structures import CaseInsensitiveDict
 from jobs.zoho import downloads, wire
 from jobs.zoho.codes import STILL_REJECTED
 from jobs.zoho.errors import (
+    LARGEST_ENVELOPE,
     RENEWABLE,
     MalformedAnswerError,
     ZohoError,
@@ -39,7 +40,8 @@ from jobs.zoho.regions import Region
 
 logger = logging.getLogger(__name__)
 
-MAX_DETAILS_BYTES = 4 * 1024 * 1024
+# Ten times what a job of some hundred field mappings takes.
+MAX_DETAILS_BYTES = 512 * 1024
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _API_VERSION = re.compile(r"v[0-9]{1,2}(\.[0-9])?", re.ASCII)
@@ -350,6 +352,8 @@ def _read_details(reply: wire.Reply, job_id: str, token: str) -> JobDetails:
 
 
 def _is_envelope(body: bytes) -> bool:
+    if len(body) > LARGEST_ENVELOPE:
+        return False
     try:
         return is_error_envelope(json.loads(body))
     except (ValueError, RecursionError):

@@ -42,6 +42,8 @@ __all__ = [
 RENEWABLE = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE"})
 
 EXCERPT_BYTES = 4096
+# Of bytes: an error message of Zoho's has some hundreds.
+LARGEST_ENVELOPE = 65_536
 MESSAGE_CHARACTERS = 500
 # So much of a text is looked through for secrets, a multiple of what is kept of it.
 MOST_READ = 65_536
@@ -322,7 +324,7 @@ def _judge_by_status(http_status: int, *, readable: bool) -> tuple[type[ZohoErro
 
 
 def _envelope(body: bytes) -> dict[str, Any] | None:
-    if len(body) > 1_000_000:
+    if len(body) > LARGEST_ENVELOPE:
         return None
     try:
         obj = json.loads(body.decode("utf-8", "replace").lstrip("\ufeff"))

@@ -21,6 +21,9 @@ from jobs.zoho.errors import MalformedAnswerError, excerpt_of, is_error_envelope
 # database's BIGINT.
 LARGEST_COUNT = 10**12
 LARGEST_ID = 2**63 - 1
+# Braces, brackets, commas and colons, some fourteen for a field mapping: what takes three bytes in
+# an answer takes sixty and more in memory.
+MOST_PIECES = 50_000
 MOST_RESOURCES = 200
 MOST_MAPPINGS = 1000
 MOST_FILE_NAMES = 100
@@ -124,6 +127,8 @@ def parse_job_details(body: bytes) -> JobDetails:
     Raises MalformedAnswerError for what is no JSON object, is an error message, or has neither
     status nor resource. The caller bounds the size of ``body``.
     """
+    if sum(body.count(mark) for mark in _MARKS) > MOST_PIECES:
+        raise MalformedAnswerError("Zoho's answer has too many pieces.", excerpt=excerpt_of(body))
     raw = _storable(body)
     job = _load(raw)
     status_raw = _text(job.get("status"), 100) or ""
@@ -161,6 +166,8 @@ def canonical_digest(details_or_raw: JobDetails | str | bytes) -> str:
         text = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
+
+_MARKS = (b"{", b"[", b",", b":")
 
 # An escaped character of a JSON string; a surrogate pair is one match.
 _ESCAPE = re.compile(r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|.)", re.I)

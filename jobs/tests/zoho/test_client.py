@@ -35,6 +35,11 @@ class TestJobDetails:
         with pytest.raises(errors.MalformedAnswerError, match="another job"):
             client.job_details(JOB_ID)
 
+    def test_a_long_answer_that_describes_no_job_is_not_read_as_an_error(self, zoho, client):
+        zoho.get(DETAILS_URL, json=envelope("NO_PERMISSION") | {"details": "x" * 70_000})
+        with pytest.raises(errors.MalformedAnswerError):
+            client.job_details(JOB_ID)
+
     @pytest.mark.parametrize("code", ["INVALID_TOKEN", "invalid_token", "AUTHENTICATION_FAILURE"])
     def test_a_rejected_token_is_renewed_once_and_the_call_repeated(
         self, zoho, client, tokens, code

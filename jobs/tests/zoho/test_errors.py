@@ -75,6 +75,13 @@ def test_a_known_code_is_spelled_as_zoho_documents_it_and_any_other_as_it_came(s
     assert judged(400, said).code == code
 
 
+def test_what_is_longer_than_any_error_message_is_not_read_as_one():
+    body = json.dumps({"code": "NO_PERMISSION", "status": "error", "details": "x" * 70_000})
+    error = from_answer(403, {}, body.encode(), now=NOW)
+    assert isinstance(error, MalformedAnswerError)
+    assert error.code is None
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 502, 503, 504, 200])
 def test_an_html_page_is_temporary(status):
     error = from_answer(status, {}, b"<html>Bad Gateway</html>", now=NOW)

@@ -227,8 +227,12 @@ class TestHostileBodies:
         assert details.resources[0].field_mappings[0].default_value is None
 
     def test_an_object_too_many_is_left_out(self):
-        details = parse(job_payload(resource=[{}] * 100_000))
+        details = parse(job_payload(resource=[{}] * 20_000))
         assert len(details.resources) <= 200
+
+    def test_an_answer_of_too_many_pieces_is_not_read(self):
+        with pytest.raises(MalformedAnswerError, match="too many pieces"):
+            parse(job_payload(resource=[{}] * 30_000))
 
     def test_an_error_excerpt_holds_no_token(self):
         token = "1000." + "ab" * 16 + "." + "cd" * 16
