@@ -55,7 +55,7 @@ class ConnectionForm(forms.ModelForm):
             "stuck_after_minutes": "A running job that does not change for so long.",
             "longest_interval_seconds": "15 to 3600. A job that does not change is asked about "
             "more and more rarely, but not more rarely than this while there are credits enough.",
-            "download_url": "The API address, unless said.",
+            "download_url": "Empty: the same as the API address.",
         }
         error_messages = {"name": {"unique": "There is a connection of this name already."}}
         widgets = {

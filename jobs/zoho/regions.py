@@ -280,7 +280,7 @@ def region_for(
         if not api_url or not accounts_url:
             raise AddressError(
                 "accounts_url" if api_url else "api_url",
-                "A custom data centre needs an API address and an accounts address.",
+                "A stand-in needs an API address and an accounts address of its own.",
             )
         api = _own_address("api_url", api_url, "API")
         accounts = _own_address("accounts_url", accounts_url, "accounts")

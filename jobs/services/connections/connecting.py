@@ -89,12 +89,13 @@ class Asked:
 def check_addresses(connection: Connection) -> None:
     """Raise ValidationError where the connection's addresses cannot be used, of the field at fault.
 
-    That is its data centre where it is none of the addresses.
+    That is its data centre where it is none of the addresses; two where both are missing.
     """
     try:
         region_of(connection)
     except AddressError as error:
-        raise ValidationError({error.which: str(error)}) from error
+        missing = [name for name in ("api_url", "accounts_url") if not getattr(connection, name)]
+        raise ValidationError(dict.fromkeys(missing or [error.which], str(error))) from error
     except (CustomHostsForbiddenError, ValueError) as error:
         raise ValidationError({"data_center": str(error)}) from error
 
