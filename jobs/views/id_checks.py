@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -75,8 +76,13 @@ def id_check_go_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def _check(request: HtmxHttpRequest, pk: int) -> IdCheck:
-    visible = IdCheck.objects.visible_to(request.user).select_related("connection")
-    return get_object_or_404(visible, pk=pk)
+    check = get_object_or_404(IdCheck.objects.select_related("connection"), pk=pk)
+    if not IdCheck.objects.visible_to(request.user).filter(pk=pk).exists():
+        raise PermissionDenied(
+            "This check of ids belongs to somebody else. Whoever began it can see it, and so can "
+            "the administrators of Bulkwatch."
+        )
+    return check
 
 
 def _context(request: HtmxHttpRequest, check: IdCheck) -> dict[str, Any]:

@@ -237,9 +237,13 @@ class TestPage:
         check = check_of(org, make_user("bob"), ONE)
         address = f"/jobs/track/checks/{check.pk}/"
 
-        assert alice.get(address).status_code == 404
+        refused = alice.get(address)
+        assert refused.status_code == 403
+        assert "This check of ids belongs to somebody else." in refused.content.decode()
+        assert ONE not in refused.content.decode()
         for action in ("register", "stop", "go-on"):
-            assert alice.post(f"{address}{action}/").status_code == 404
+            assert alice.post(f"{address}{action}/").status_code == 403
+        assert alice.get("/jobs/track/checks/999999/").status_code == 404
         check.refresh_from_db()
         assert check.state == State.RUNNING
         client.force_login(make_user("root", is_staff=True))
