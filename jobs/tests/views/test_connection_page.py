@@ -60,6 +60,20 @@ def test_the_page_says_first_how_the_connection_is_doing(viewer):
     assert heading.group(1) == "Working: Zoho answers about its jobs."
 
 
+@pytest.mark.parametrize("address", ["/connections/", "/connections/{pk}/"])
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [("admin", "What to do:"), ("viewer", "What an administrator of Bulkwatch can do:")],
+)
+def test_what_to_do_is_said_of_those_who_may(request, address, who, words):
+    browser = request.getfixturevalue(who)
+    connection = working(refresh_token="")
+
+    page = plain_text(browser.get(address.format(pk=connection.pk)))
+
+    assert f"<strong>{words}</strong> Sign in to Zoho." in page
+
+
 def test_what_needs_a_person_says_what_to_do_and_leads_there(admin):
     now = timezone.now()
     error = {"code": "invalid_code", "message": "Not accepted.", "resolution": "Sign in again."}
