@@ -27,5 +27,17 @@ class HideHookTokens(logging.Filter):
         return True
 
 
+class HideNotReady(logging.Filter):
+    """Leave out that `/readyz` has answered 503: its answer, and again every few seconds.
+
+    What is wrong stands in banners and mails. An exception there is an error as anywhere.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = getattr(getattr(record, "request", None), "path_info", "")
+        is_answer = getattr(record, "status_code", None) == 503 and not record.exc_info
+        return not (is_answer and path == "/readyz")
+
+
 def _hidden(text: str) -> str:
     return _HOOK.sub(r"\1…", text)

@@ -340,7 +340,10 @@ LOGGING = {
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
     },
-    "filters": {"hide_hook_tokens": {"()": "config.logs.HideHookTokens"}},
+    "filters": {
+        "hide_hook_tokens": {"()": "config.logs.HideHookTokens"},
+        "hide_not_ready": {"()": "config.logs.HideNotReady"},
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
@@ -355,6 +358,6 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         # Its records name the address that was asked for, to whatever handlers there are.
-        "django.request": {"level": "ERROR", "filters": ["hide_hook_tokens"]},
+        "django.request": {"level": "ERROR", "filters": ["hide_hook_tokens", "hide_not_ready"]},
     },
 }

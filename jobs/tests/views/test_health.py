@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection as database
 from django.db.utils import OperationalError
+from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.log import log_response
 
 from jobs.models import Heartbeat
 from jobs.tests.factories import make_connection
@@ -70,6 +72,24 @@ def test_a_part_that_was_not_seen_lately_makes_it_503(client, all_alive, part):
     assert response.status_code == 503
     assert response.json()["ok"] is False
     assert failing(response) == {part}
+
+
+def test_that_something_is_not_ready_is_no_error_in_the_log(client, db, embedded_broker, caplog):
+    assert client.get("/readyz").status_code == 503
+
+    assert "/readyz" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "exception"),
+    [("/jobs/", 503, None), ("/readyz", 500, None), ("/readyz", 503, ValueError("odd"))],
+)
+def test_other_errors_stay_in_the_log(rf, caplog, path, status, exception):
+    response = HttpResponse(status=status)
+
+    log_response("%s: odd", path, response=response, request=rf.get(path), exception=exception)
+
+    assert f"{path}: odd" in caplog.text
 
 
 def test_parts_that_were_never_seen_are_not_ready(client, db, embedded_broker):
