@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.views.decorators.debug import sensitive_variables
 
-from jobs.models import Connection, UndecryptableError
+from jobs.models import Connection, EncryptedTextField, UndecryptableError
 from jobs.services.connections import connecting, signing_in
 from jobs.zoho.errors import ZohoError
 
@@ -17,6 +18,9 @@ SECRETS = {
     "ZOHO_CLIENT_SECRET": "client_secret",
     "ZOHO_REFRESH_TOKEN": "refresh_token",
     "ZOHO_GRANT_CODE": "grant_code",
+}
+ENCRYPTED = {
+    field.name for field in Connection._meta.fields if isinstance(field, EncryptedTextField)
 }
 
 
@@ -95,12 +99,13 @@ class Command(BaseCommand):
             "max_concurrency": options["max_concurrency"],
             "daily_credits": options["daily_credits"],
             "longest_interval_seconds": options["longest_interval"],
-            **self._secrets(options, is_new=is_new),
         }
-        code = given.pop("grant_code", None)
-        for name, value in given.items():
-            if value is not None:
-                setattr(connection, name, value)
+        _set(connection, given)
+        # Nobody is asked for secrets in vain.
+        self._check(connection, needs_client=is_new or _are_named(options))
+        secrets = self._secrets(options, is_new=is_new)
+        code = secrets.pop("grant_code", None)
+        _set(connection, secrets)
         if connection.data_center != Connection.DataCenter.CUSTOM:
             addresses = [f"--{name}-url" for name in ADDRESSES if options[f"{name}_url"]]
             if addresses:
@@ -110,13 +115,23 @@ class Command(BaseCommand):
                     returncode=2,
                 )
             connection.api_url = connection.accounts_url = connection.download_url = ""
-        if not (options["forget_sign_in"] or code or given.get("refresh_token")):
+        if not (options["forget_sign_in"] or code or secrets.get("refresh_token")):
             self._keep_sign_in(connection)
         if is_new and options["max_concurrency"] is None:
             most = connecting.calls_allowed(connection)
             connection.max_concurrency = most or connection.max_concurrency
         self._store(connection, code)
         self.stderr.write(f"Connection {connection.name} {'added' if is_new else 'changed'}.")
+
+    def _check(self, connection: Connection, *, needs_client: bool) -> None:
+        try:
+            connection.full_clean(exclude=ENCRYPTED)
+        except ValidationError as error:
+            raise CommandError(_as_lines(error), returncode=2) from error
+        if needs_client and not connection.client_id:
+            raise CommandError(
+                "Say whose secrets they are, by the client ID: --client-id 1000.…", returncode=2
+            )
 
     def _keep_sign_in(self, connection: Connection) -> None:
         stored = Connection.objects.filter(pk=connection.pk).first()
@@ -155,7 +170,7 @@ class Command(BaseCommand):
 
     def _secrets(self, options: dict[str, Any], *, is_new: bool) -> dict[str, str]:
         by_code = options["grant_code"]
-        are_needed = is_new or options["new_secrets"] or by_code
+        are_needed = is_new or _are_named(options)
         given = {
             field: value
             for variable, field in SECRETS.items()
@@ -194,6 +209,17 @@ class Command(BaseCommand):
                 )
             given[SECRETS[variable]] = line
         return given
+
+
+def _are_named(options: dict[str, Any]) -> bool:
+    """Whether it is said that a connection there is gets new secrets."""
+    return bool(options["new_secrets"] or options["grant_code"])
+
+
+def _set(connection: Connection, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            setattr(connection, name, value)
 
 
 def _as_lines(error: ValidationError) -> str:

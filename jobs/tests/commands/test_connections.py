@@ -103,6 +103,27 @@ class TestAddConnection:
         assert "ZOHO_CLIENT_SECRET" in ran.err
         assert not Connection.objects.exists()
 
+    @pytest.mark.parametrize(
+        ("argv", "said"),
+        [
+            (["bad name", "--data-center", "us", "--client-id", "1000.A"], "name: Use letters"),
+            (["one", "--data-center", "us"], "--client-id 1000."),
+            (["one", "--data-center", "us", "--grant-code"], "--client-id 1000."),
+            (["one", "--data-center", "us", "--client-id", "x", "--api-version", "7"], "version"),
+        ],
+        ids=" ".join,
+    )
+    def test_asks_for_no_secret_where_something_else_is_wrong(self, monkeypatch, argv, said):
+        typed = io.StringIO("a-secret\na-token\n")
+        monkeypatch.setattr("sys.stdin", typed)
+
+        ran = run("add_connection", *argv)
+
+        assert ran.status == 2
+        assert said in ran.err
+        assert "ZOHO_" not in ran.err
+        assert typed.tell() == 0
+
     def test_again_changes_what_is_named_and_keeps_the_rest(self):
         make_connection(name="one", data_center="us", api_url="", accounts_url="")
 
