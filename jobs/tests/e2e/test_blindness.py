@@ -27,7 +27,7 @@ from jobs.models import BulkWriteJob, Connection, Heartbeat
 from jobs.services.health import broker
 from jobs.tests.factories import make_connection, make_job, make_user
 from jobs.tests.ground.running import NOT_INHERITED, unused_port, wait_until
-from jobs.tests.plugins import busy
+from jobs.tests.plugins import busy, quick_lookout
 from jobs.tests.plugins.stand_in_org import all_polled, all_polled_since, asked_at, track
 
 real = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -122,6 +122,25 @@ class TestRealParts:
         background.wait_until(lambda: banners(alice) == set())
         background.wait_until(lambda: all_polled_since(died_at))
         assert fails(alice) == set()
+
+    def test_a_dead_worker_and_what_no_alert_can_tell_then_are_mailed_by_the_lookout(
+        self, background, sandbox, org, embedded_broker, tmp_path
+    ):
+        sandbox.add_fault("NO_PERMISSION", route="details")
+        background.start()
+        background.wait_until(lambda: Connection.objects.get().is_blocked)
+        background.kill("worker")
+        set_back(Heartbeat.WORKER)
+
+        lookout = [sys.executable, "-m", quick_lookout.__name__]
+        environment = {"DATA_DIR": str(tmp_path), "REDIS_URL": embedded_broker}
+        background.start_part("lookout", lookout, OPERATORS="oncall@example.com", **environment)
+
+        subject = "Subject: [Bulkwatch] The worker is not running (and 1 more)\n"
+        background.wait_until(lambda: subject in background.log.read_text(errors="replace"))
+        told = background.log.read_text(errors="replace").partition(subject)[2]
+        assert "To: oncall@example.com" in told
+        assert "Connection sandbox needs you." in told
 
     def test_beat_is_told_from_the_worker(self, background, org, alice):
         background.start()

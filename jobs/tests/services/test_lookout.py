@@ -158,6 +158,21 @@ class TestConnections:
 
         assert mail.outbox == []
 
+    @pytest.mark.parametrize("part", [Heartbeat.BEAT, Heartbeat.WORKER])
+    def test_what_an_alert_tells_is_told_where_no_alert_can_leave(self, watched, part):
+        watched.dead = {part}
+        watched.look(120)
+        assert len(mail.outbox) == 1
+
+        blocked = make_connection(name="production", blocked_at=timezone.now())
+        kind = Alert.Kind.CONNECTION_BLOCKED
+        Alert.objects.create(connection=blocked, kind=kind, created_at=timezone.now())
+        watched.look(120)
+
+        [_, message] = mail.outbox
+        assert message.subject.endswith("is not running (and 1 more)")
+        assert "Connection production needs you." in message.body
+
     def test_what_no_alert_can_tell_for_want_of_recipients_is_told(self, watched):
         lonely = make_connection(name="lonely", blocked_at=timezone.now(), alert_recipients="")
         Alert.objects.create(
