@@ -119,8 +119,8 @@ class BulkWriteClient:
         return self._credits[1]
 
     @property
-    def was_answered(self) -> bool:
-        """Whether Zoho's API has said what is left, be it by not naming it in a good answer."""
+    def knows_credits(self) -> bool:
+        """Whether Zoho has said what is left, be it by not naming it in a good answer."""
         return self._credits[0] > 0
 
     def job_details(self, job_id: str) -> JobDetails:

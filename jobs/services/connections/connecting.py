@@ -347,7 +347,7 @@ def ask_about_one_job(
                     other = _ask(client, other_id)
             finally:
                 credits.spend(connection, client.calls - calls, hour=hour)
-                if client.was_answered:
+                if client.knows_credits:
                     credits.note_remaining(connection, client.credits_remaining)
     except slots.NoSlotError as no_slot:
         wait = TestResult(False, str(no_slot), "Test it again in a moment.", is_temporary=True)

@@ -150,7 +150,7 @@ def ask(
                     batch.run(client, job_ids, seconds)
                 finally:
                     made = client.calls
-                    if client.was_answered:
+                    if client.knows_credits:
                         credits.note_remaining(connection, client.credits_remaining)
         finally:
             try:

@@ -116,7 +116,7 @@ def ask(
                     yield from _answers(connection, client, slot, booking, job_ids, seconds, stop)
                 finally:
                     made = client.calls
-                    if client.was_answered:
+                    if client.knows_credits:
                         credits.note_remaining(connection, client.credits_remaining)
         finally:
             booking.settle(made)
