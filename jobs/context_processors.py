@@ -20,10 +20,15 @@ def product(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def on_page_about(request: HttpRequest, connection_id: int) -> dict[str, Any]:
-    """What a page about one connection, or about a job of it, shows in place of all `health`."""
-    health = health_of(request).on_page_about(connection_id)
-    return {"connection_of_page": connection_id, "health": health}
+def on_page_about(
+    request: HttpRequest, connection_id: int, *, is_its_own: bool = False
+) -> dict[str, Any]:
+    """What a page about one connection, or about a job of it, shows in place of all `health`.
+
+    `is_its_own`: the connection's own page, which says itself what is wrong with it.
+    """
+    health = health_of(request).on_page_about(connection_id, is_its_own=is_its_own)
+    return {"connection_of_page": connection_id, "is_its_own": is_its_own, "health": health}
 
 
 def health_of(request: HttpRequest) -> Health:

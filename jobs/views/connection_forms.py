@@ -30,6 +30,7 @@ from jobs.models import Connection, SignIn, UndecryptableError
 from jobs.services.connections import connecting, signing_in
 from jobs.services.connections.access import CustomHostsForbiddenError, region_of
 from jobs.services.connections.connecting import TestResult
+from jobs.services.connections.connection_states import Key, state_of
 from jobs.services.limits import credits
 from jobs.services.observing.waiting import moment
 from jobs.views.access import staff_required
@@ -346,7 +347,13 @@ def _say_result(request: HttpRequest, connection: Connection) -> None:
     if result.ok or result.is_temporary:
         is_well = result.ok and not result.is_doubtful
         level = messages.SUCCESS if is_well else messages.WARNING
-    messages.add_message(request, level, f"{connection.name}: {_sentences(result)}")
+    state = state_of(Connection.objects.get(pk=connection.pk), timezone.now())
+    said = _sentences(result)
+    if not result.ok and result.message in state.text:
+        # What is wrong and what to do stands on the connection's page, which comes next.
+        needs = "it needs you" if state.key == Key.BLOCKED else "no usable answer came"
+        said = f"tested, and {needs}; see below."
+    messages.add_message(request, level, f"{connection.name}: {said}")
 
 
 def _sentences(result: TestResult) -> str:

@@ -47,7 +47,7 @@ def connection_list(request: HtmxHttpRequest) -> HttpResponse:
 def connection(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Connection, pk=pk)
     template = "_connection_live.html" if request.htmx else "connection.html"
-    context = _context(found) | on_page_about(request, found.pk)
+    context = _context(found) | on_page_about(request, found.pk, is_its_own=True)
     return render(request, f"connections/{template}", context)
 
 

@@ -1,6 +1,7 @@
 """Whether the product is alive: for machines that ask, and for pages that are open."""
 
 import re
+from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -40,12 +41,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def banners(request: HtmxHttpRequest) -> HttpResponse:
     """What is new in the banners and in the data's age since what the page shows; 204 if nothing.
 
-    `connection` where the page is about one, or about a job of it. 403 for who is signed out.
+    `connection` where the page is about one, or about a job of it; `own` on its own page. 403 for
+    who is signed out.
     """
     if not request.user.is_authenticated:
         return HttpResponse(status=403)
     about = request.GET.get("connection", "")
-    page = on_page_about(request, int(about)) if _PK.fullmatch(about) else {}
+    page: dict[str, Any] = {}
+    if _PK.fullmatch(about):
+        page = on_page_about(request, int(about), is_its_own="own" in request.GET)
     health: Health = page.get("health") or health_of(request)
     shown, _, shown_age = request.GET.get("shown", "").partition("-")
     are_new = shown != health.banners_digest

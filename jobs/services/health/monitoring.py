@@ -87,9 +87,15 @@ class Health:
     def parts_that_fail(self) -> set[str]:
         return {part for finding in self.findings for part in finding.parts}
 
-    def on_page_about(self, connection_id: int) -> Self:
-        """As a page about one connection, or about a job of it, shows it: with its age alone."""
-        return replace(self, age=self.ages.get(connection_id, self.age))
+    def on_page_about(self, connection_id: int, *, is_its_own: bool) -> Self:
+        """As a page about one connection, or about a job of it, shows it: with its age alone.
+
+        The connection's own page says itself what is found of it, so that is left out there.
+        """
+        found = self.findings
+        if is_its_own:
+            found = tuple(each for each in found if each.connection_id != connection_id)
+        return replace(self, findings=found, age=self.ages.get(connection_id, self.age))
 
     @property
     def banners_digest(self) -> str:

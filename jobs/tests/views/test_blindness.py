@@ -152,6 +152,38 @@ class TestOneOfTwoConnectionsIsBehind:
         assert alice.get(asks_at(answer), headers=HTMX).status_code == 204
 
 
+class TestTheBannerOfAConnection:
+    @pytest.fixture
+    def blocked(self, connection):
+        made = make_connection(
+            name="neworg2",
+            blocked_at=timezone.now(),
+            last_error={"code": "invalid_code", "message": "Revoked.", "resolution": "Sign in."},
+        )
+        make_job(made, next_poll_at=timezone.now())
+        return made
+
+    def test_is_left_out_where_the_page_says_the_same(self, alice, connection, blocked):
+        kill_worker()
+        own = page_of(alice, f"/connections/{blocked.pk}/")
+
+        assert "Revoked." in own
+        for page in (own, page_of(alice, f"/connections/{blocked.pk}/", **HTMX)):
+            assert set(re.findall(r'id="banner-([a-z0-9-]+)"', page)) == {"worker"}
+        for address in (f"/jobs/{blocked.jobs.get().pk}/", f"/connections/{connection.pk}/"):
+            page = page_of(alice, address)
+            assert f'id="banner-connection-{blocked.pk}-blocked"' in page
+
+    def test_does_not_come_while_that_page_is_open(self, alice, blocked):
+        address = asks_at(page_of(alice, f"/connections/{blocked.pk}/"))
+        assert alice.get(address, headers=HTMX).status_code == 204
+
+        kill_worker()
+        answer = alice.get(address, headers=HTMX).content.decode()
+        assert 'id="banner-worker"' in answer
+        assert f"banner-connection-{blocked.pk}" not in answer
+
+
 def test_signed_out_visitors_are_told_nothing(client, connection):
     kill_worker()
 

@@ -14,21 +14,24 @@ from jobs.services.limits import slots
 from jobs.services.observing import polling
 from jobs.tests.factories import STAND_IN, body, make_connection, make_job
 from jobs.tests.stand_in import TOKEN_URL, details_url, error_body
+from jobs.tests.views.pages import plain_text, text_of
 
 NO_JOB_URL = f"{STAND_IN}/crm/bulk/v7/write/100000000000000000"
 ZH = {"error": "Access Denied", "status": "failure", "error_description": "请稍后再试"}
 
 
 def verdict_of(admin, connection):
-    """What the test of a connection says: its level and its text."""
+    """What the test of a connection says: its level, and its text with what that leads to."""
     response = admin.post(f"/connections/{connection.pk}/test/")
     assert response["Location"] == f"/connections/{connection.pk}/"
-    # What the page that is not opened here would take away.
-    admin.cookies.pop("messages", None)
     (message,) = get_messages(response.wsgi_request)
+    page = plain_text(admin.get(response["Location"]))
     connection.refresh_from_db()
-    assert "canary" not in str(message)
-    return message.level, str(message)
+    assert "canary" not in page
+    said = str(message)
+    if said.endswith("see below."):
+        said += text_of(page[page.index('<section class="card-box verdict-card') :])
+    return message.level, said
 
 
 def state(connection):
@@ -39,6 +42,27 @@ def state(connection):
 
 
 WELL = {"blocked_at": None, "last_error": None, "waiting_for": "", "failures": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "short"),
+    [
+        (403, "NO_PERMISSION", "it needs you"),
+        (500, "INTERNAL_ERROR", "no usable answer came"),
+    ],
+)
+def test_what_the_page_says_is_not_said_twice(admin, zoho, status, code, short):
+    zoho.gives_tokens()
+    zoho.mock.get(NO_JOB_URL, json=error_body(code), status=status)
+    connection = make_connection(name="production")
+
+    page = plain_text(admin.post(f"/connections/{connection.pk}/test/", follow=True))
+
+    assert f"production: tested, and {short}; see below." in page
+    connection.refresh_from_db()
+    heading = text_of(re.search(r"<h1.*?</h1>", page)[0])
+    assert connection.last_error["message"] in heading
+    assert page.count(heading) == 2  # to be read, and to be heard
 
 
 # --- What is well
