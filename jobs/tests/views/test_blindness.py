@@ -183,6 +183,14 @@ class TestTheBannerOfAConnection:
         assert 'id="banner-worker"' in answer
         assert f"banner-connection-{blocked.pk}" not in answer
 
+    def test_says_the_time_since_when_it_is_so(self, alice, blocked):
+        at = timezone.now().replace(hour=0, minute=3, second=20) - timedelta(days=1)
+        Connection.objects.filter(pk=blocked.pk).update(blocked_at=at)
+        said = f"Since {at.day} {at:%b}, 00:03:20."
+
+        for address in ("/", f"/connections/{blocked.pk}/"):
+            assert said in re.sub(r"<[^>]+>", "", page_of(alice, address))
+
 
 def test_signed_out_visitors_are_told_nothing(client, connection):
     kill_worker()
