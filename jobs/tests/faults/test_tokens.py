@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
 from jobs.models import Alert, BulkWriteJob, Connection
+from jobs.services.observing import polling
 from jobs.tests.plugins.stand_in_org import all_polled, all_polled_since, track
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -38,25 +40,63 @@ def test_eight_workers_and_tokens_that_die_make_one_renewal(background, sandbox,
     assert not Alert.objects.exists()
 
 
+def begin_polls(background, *ids_of_each):
+    """Processes that poll jobs, each those whose ids it is given."""
+    return [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "poll", *ids],
+            cwd=django_settings.BASE_DIR,
+            env=background.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for ids in ids_of_each
+    ]
+
+
+def let_polls_end(polls):
+    for process in polls:
+        assert process.wait(60) == 0, process.stderr.read()
+        process.stderr.close()
+
+
+def test_a_token_that_dies_under_fifty_polls_of_two_processes_is_renewed_once(
+    background, sandbox, connect
+):
+    org = connect(max_concurrency=WIDE)
+    ids = sandbox.add_jobs(50, kind="running", rows=10, life=3_600)
+    track(org, ids)
+    polling.poll_now(list(org.jobs.all()))
+    assert (all_polled(), sandbox.accounts.refreshes) == (True, 1)
+
+    # They are under way by then, and their token is looked at only afterwards.
+    sandbox.add_fault("delay", route="details", seconds=6, count=50)
+    sandbox.add_fault("delay", route="token", seconds=1.5)
+    polls = begin_polls(background, ids[:25], ids[25:])
+    background.wait_until(lambda: sandbox.requests.in_flight == 50)
+    sandbox.invalidate_tokens()
+    let_polls_end(polls)
+
+    assert sandbox.accounts.refreshes == 2
+    rejected = Counter(
+        request["path"] for request in sandbox.requests.recent() if request["status"] == 401
+    )
+    assert (len(rejected), set(rejected.values())) == (50, {1})
+    # Once before, once with the token that died, once again.
+    assert {len(sandbox.requests.polls(job_id)) for job_id in ids} == {3}
+    assert all_polled(2)
+    jobs = BulkWriteJob.objects.values_list("poll_state", "poll_error", "failures")
+    assert set(jobs) == {("active", None, 0)}
+    assert not Alert.objects.exists()
+
+
 def test_eight_processes_that_begin_without_a_token_ask_for_one(background, sandbox, connect):
     org = connect(max_concurrency=WIDE)
     ids = sandbox.add_jobs(WORKERS, kind="running", rows=10, life=3_600)
     track(org, ids)
     sandbox.add_fault("delay", route="token", seconds=1.5)
 
-    polls = [
-        subprocess.Popen(
-            [sys.executable, "manage.py", "poll", job_id],
-            cwd=django_settings.BASE_DIR,
-            env=background.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        for job_id in ids
-    ]
-    for process in polls:
-        assert process.wait(60) == 0, process.stderr.read()
-        process.stderr.close()
+    let_polls_end(begin_polls(background, *([job_id] for job_id in ids)))
 
     assert sandbox.requests.count("token") == 1
     assert all_polled()
