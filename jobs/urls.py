@@ -38,6 +38,7 @@ urlpatterns = [
     path("jobs/track/checks/<int:pk>/go-on/", id_checks.id_check_go_on, name="id_check_go_on"),
     path("jobs/<int:pk>/", job_page.detail, name="detail"),
     path("jobs/<int:pk>/refresh/", job_page.refresh, name="refresh"),
+    path("jobs/<int:pk>/remove/", job_page.remove, name="remove"),
     path("jobs/<int:pk>/snapshots/", job_page.snapshots, name="snapshots"),
     path("jobs/<int:pk>/snapshots/<int:snapshot_pk>/", job_page.snapshot_raw, name="snapshot_raw"),
     path("jobs/<int:pk>/result.zip", downloads.result_zip, name="result_zip"),

@@ -10,7 +10,7 @@ from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from jobs.context_processors import on_page_about
@@ -18,6 +18,7 @@ from jobs.models import Alert, BulkWriteJob, Result, ResultFile, Snapshot
 from jobs.services import job_story
 from jobs.services.mapping_changes import JOBS_LOOKED_AT
 from jobs.services.observing import polling, waiting
+from jobs.services.registering import removing
 from jobs.services.results import retention
 from jobs.views import reimport
 from jobs.views.requests import HtmxHttpRequest
@@ -53,6 +54,26 @@ def refresh(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, "Zoho is being asked about this job now.")
     return after_change(request, pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def remove(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Say what goes with a job that Zoho never knew; remove it when that is confirmed."""
+    job = get_object_or_404(BulkWriteJob.objects.select_related("connection"), pk=pk)
+    try:
+        if request.method != "POST":
+            removing.check(job)
+            context = {"job": job, **on_page_about(request, job.connection_id)}
+            return render(request, "jobs/job_remove.html", context)
+        unsent = removing.remove(job, actor=request.user)
+    except removing.NotRemovableError as error:
+        messages.error(request, str(error))
+        return redirect(job)
+    said = f"Job {job.zoho_job_id} was removed from {job.connection}."
+    if unsent:
+        said += f" {unsent:,} {'alert' if unsent == 1 else 'alerts'} that nobody got went with it."
+    messages.success(request, said)
+    return redirect("jobs:list")
 
 
 def after_change(request: HtmxHttpRequest, pk: int) -> HttpResponse:
@@ -104,6 +125,7 @@ def _context(request: HtmxHttpRequest, job: BulkWriteJob) -> dict[str, Any]:
         "awaits_result": polling.awaits_result(job, result),
         "poll_state": poll_state,
         "poll_error": poll_error,
+        "is_removable": removing.is_removable(job),
         "next_check": waiting.next_check(job, timezone.now()),
         "warnings": job_story.warnings(job, result),
         "parts": job_story.parts(resources, files, reasons),
