@@ -44,7 +44,8 @@ class _LastKnown:
             is_known = self._url == settings.REDIS_URL
             if is_known and now - self._asked_at < ASKED_AGAIN_AFTER_SECONDS:
                 return self._answers
-            if not is_known:
+            if not is_known or self._answers:
+                # That it answered some time ago says nothing of now.
                 self._answers = None
             self._url, self._asked_at = settings.REDIS_URL, now
         asking = threading.Thread(target=self._ask, name="broker-ping", daemon=True)
@@ -61,6 +62,8 @@ _last_known = _LastKnown()
 
 def last_known() -> bool | None:
     """Whether the broker answered when it was last asked, 10 s ago at most; None: not known yet.
+
+    While it is asked again, one that did not answer is still said not to.
 
     Costs a page nothing while the broker is down, and a tenth of a second where it is mute.
     """

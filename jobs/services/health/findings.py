@@ -119,6 +119,8 @@ def of_parts(
         yield broker_down(tuple(lost), since)
     elif is_starting and (lost or is_lookout_lost):
         yield _starting((*lost, *([Heartbeat.LOOKOUT] if is_lookout_lost else ())))
+    elif Heartbeat.BEAT in lost and broker_answers is None:
+        yield _cause_unknown(tuple(lost), since)
     elif Heartbeat.BEAT in lost:
         yield _part_lost("beat", tuple(lost), "Beat, the schedule,", seen.get(Heartbeat.BEAT))
     elif lost:
@@ -144,6 +146,19 @@ def _starting(parts: tuple[str, ...]) -> Finding:
         "Bulkwatch is starting.",
         "Not all of its parts were seen yet.",
         "Nothing: what is still missing in a minute is named here.",
+    )
+
+
+def _cause_unknown(lost: tuple[str, ...], since: datetime | None) -> Finding:
+    """Beat hangs where the broker is mute, which takes a second to find out: longer than a page."""
+    return Finding(
+        "cause-unknown",
+        lost,
+        Severity.BLIND,
+        "Nothing is being polled.",
+        "No alert is sent either: the monitor is blind. The cause is being looked for.",
+        "Nothing yet: the cause is named here within seconds.",
+        since=since,
     )
 
 

@@ -12,7 +12,7 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from jobs.models import Heartbeat
-from jobs.services.health import monitoring
+from jobs.services.health import broker, monitoring
 from jobs.tests.factories import make_connection, make_job
 from jobs.tests.services.findings import LOST, MINUTE, change, found, let_jobs_wait
 
@@ -104,6 +104,27 @@ class TestParts:
 
             with pytest.raises(TimeoutError):
                 silent.accept()
+
+    @pytest.mark.parametrize("answered_before", [None, True, False])
+    def test_beat_is_not_blamed_before_the_broker_has_answered(
+        self, working, settings, monkeypatch, answered_before
+    ):
+        for part in (Heartbeat.BEAT, Heartbeat.WORKER):
+            Heartbeat.note(part, timezone.now() - LOST)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+            known = broker._LastKnown()
+            known._url, known._answers = settings.REDIS_URL, answered_before
+            known._asked_at = time.monotonic() - broker.ASKED_AGAIN_AFTER_SECONDS
+            monkeypatch.setattr(broker, "_last_known", known)
+
+            [finding] = found(broker_answers=None).values()
+            assert finding.key == ("broker" if answered_before is False else "cause-unknown")
+            assert finding.is_blind
+            assert "beat" in finding.parts
+
+            time.sleep(broker.TIMEOUT_SECONDS + 0.3)
+            assert set(found(broker_answers=None)) == {"broker"}
 
     def test_a_mute_broker_costs_pages_next_to_nothing(self, working, settings):
         Heartbeat.note(Heartbeat.WORKER, timezone.now() - LOST)
