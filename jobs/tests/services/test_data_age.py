@@ -80,6 +80,6 @@ class TestAge:
         idle = make_connection(name="idle")
         health = monitoring.check(broker_answers=True)
 
-        assert health.on_page_about(working.pk).age.state == AgeState.FRESH
-        assert health.on_page_about(silent.pk).age.state == AgeState.STALE
-        assert health.on_page_about(idle.pk).age.state == AgeState.IDLE
+        assert health.on_page_about(working.pk, is_its_own=False).age.state == AgeState.FRESH
+        assert health.on_page_about(silent.pk, is_its_own=False).age.state == AgeState.STALE
+        assert health.on_page_about(idle.pk, is_its_own=False).age.state == AgeState.IDLE
