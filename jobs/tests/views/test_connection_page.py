@@ -257,7 +257,7 @@ def test_of_polls_that_do_not_come_no_pace_is_told(viewer, fields, words):
         (
             700,
             100,
-            r"more than the budget of 1,000 a day, by the calls of the last [\d. ]+h: polls will be",
+            r"more than the budget of 1,000 a day, by the calls of the last [\d. ]+h: polls will",
         ),
     ],
 )
