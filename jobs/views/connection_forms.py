@@ -27,10 +27,10 @@ from jobs.forms.connections import (
     SignInForm,
 )
 from jobs.models import Connection, SignIn, UndecryptableError
-from jobs.services.connections import connecting, signing_in
+from jobs.services.connections import connecting, signing_in, testing
 from jobs.services.connections.access import CustomHostsForbiddenError, region_of
-from jobs.services.connections.connecting import TestResult
 from jobs.services.connections.connection_states import Key, state_of
+from jobs.services.connections.testing import TestResult
 from jobs.services.limits import credits
 from jobs.services.observing.waiting import moment
 from jobs.views.access import staff_required
@@ -154,7 +154,7 @@ def _sign_in(connection: Connection, form: SignInForm) -> TestResult:
 def _refusal(error: ZohoError) -> TestResult:
     cure = f"Nothing was stored. {signing_in.cure_of(error)}"
     if isinstance(error, ZohoThrottledError):
-        return replace(connecting.throttled(error), resolution=cure)
+        return replace(testing.throttled(error), resolution=cure)
     is_temporary = isinstance(error, ZohoUnavailableError)
     return TestResult(False, str(error), cure, is_temporary=is_temporary)
 
@@ -342,7 +342,7 @@ def connection_test(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _say_result(request: HttpRequest, connection: Connection) -> None:
-    result = connecting.test(connection)
+    result = testing.test(connection)
     level = messages.ERROR
     if result.ok or result.is_temporary:
         is_well = result.ok and not result.is_doubtful

@@ -18,12 +18,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from jobs.models import Connection, SignIn, UndecryptableError
 from jobs.services.connections.access import open_tokens, proxies, region_of
-from jobs.services.connections.connecting import (
-    PLACE_FIELDS,
-    ask_about_one_job,
-    end_wait,
-    to_be_proven,
-)
+from jobs.services.connections.connecting import PLACE_FIELDS, end_wait, to_be_proven
+from jobs.services.connections.testing import ask_about_one_job
 from jobs.services.observing import leases, standing
 from jobs.zoho import consent
 from jobs.zoho.errors import (

@@ -16,7 +16,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from jobs.models import Connection, SharedToken, UndecryptableError
-from jobs.services.connections import access, connecting
+from jobs.services.connections import access, connecting, testing
 from jobs.services.connections.access import CustomHostsForbiddenError, DatabaseTokenStore
 from jobs.services.observing import polling
 from jobs.tests.factories import body, make_connection, make_job, resource
@@ -180,7 +180,7 @@ class TestTheSharedToken:
         org = make_connection()
         zoho.gives_tokens(*[f"token-{number}" for number in range(20)])
         for _ in range(20):
-            connecting.test(org)
+            testing.test(org)
 
         assert len(zoho.asked(TOKEN_URL)) <= 10
 
@@ -295,7 +295,7 @@ class TestTestingAConnection:
         org = make_connection()
         zoho.mock.post(TOKEN_URL, json={"error": "invalid_client_secret"})
 
-        result = connecting.test(org)
+        result = testing.test(org)
 
         assert not result.ok
         assert "Copy the client secret again" in result.resolution
@@ -306,7 +306,7 @@ class TestTestingAConnection:
         org = make_connection()
         zoho.mock.add(responses.POST, TOKEN_URL, status=503)
 
-        assert not connecting.test(org).ok
+        assert not testing.test(org).ok
         org.refresh_from_db()
         assert not org.is_blocked
 

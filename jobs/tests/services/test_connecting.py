@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from jobs.models import CallSlot, Connection, CreditUse
-from jobs.services.connections import connecting, signing_in
+from jobs.services.connections import connecting, signing_in, testing
 from jobs.services.health import monitoring
 from jobs.services.observing import polling
 from jobs.tests.factories import STAND_IN, body, make_connection, make_job
@@ -250,7 +250,7 @@ def test_a_test_holds_its_call_for_as_long_as_it_can_take(zoho, settings):
 
     zoho.gives_tokens()
     zoho.does(job, look)
-    connecting.test(connection)
+    testing.test(connection)
 
     # Three tokens, each waited for twice as long as a call may take, and four calls.
     assert left[0] >= timedelta(seconds=3 * 60 + 4 * 30)

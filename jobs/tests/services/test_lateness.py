@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import BulkWriteJob, Connection, Heartbeat
-from jobs.services.connections import connecting, signing_in
+from jobs.services.connections import connecting, signing_in, testing
 from jobs.services.health import monitoring
 from jobs.tests.factories import completed, make_connection, make_job
 
@@ -68,7 +68,7 @@ def test_what_a_test_unblocks_is_not_late_at_once(zoho):
     job = overdue(blocked_at=timezone.now() - HOUR)
     answered(zoho, job)
 
-    assert connecting.test(job.connection).ok
+    assert testing.test(job.connection).ok
 
     assert not Connection.objects.get().is_blocked
     assert not is_late()
