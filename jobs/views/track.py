@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,6 +19,7 @@ from jobs.services.limits.credits import Credits, credits_of
 from jobs.services.observing import waiting
 from jobs.services.registering import id_checks, job_ids, tracking
 from jobs.services.registering.job_ids import Entry, Verdict
+from jobs.views import key_spans
 from jobs.views.requests import HtmxHttpRequest
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def track(request: HtmxHttpRequest) -> HttpResponse:
 def _check_to_paste_anew(request: HtmxHttpRequest) -> IdCheck | None:
     """The check that `?check=` names, if there is one that this person may see."""
     asked = request.GET.get("check", "")
-    if not _is_key(asked):
+    if not key_spans.is_key(asked):
         return None
     return IdCheck.objects.visible_to(request.user).filter(pk=int(asked)).first()
 
@@ -134,9 +135,9 @@ def _with_credits(connections: list[Connection]) -> list[tuple[Connection, Credi
 def states(request: HttpRequest) -> HttpResponse:
     """What has become of jobs since they were registered: the live part of a report."""
     asked = request.GET.get("jobs", "")[:4000].split(".")
-    pks = [int(pk) for pk in asked if _is_key(pk)][:MOST_FOLLOWED]
+    pks = [int(pk) for pk in asked if key_spans.is_key(pk)][:MOST_FOLLOWED]
     jobs = list(BulkWriteJob.objects.filter(pk__in=pks).select_related("connection"))
-    spans = _read_spans(request.GET.get("of", "")) or _spans(job.pk for job in jobs)
+    spans = key_spans.read(request.GET.get("of", "")) or key_spans.of(job.pk for job in jobs)
     return render(request, "jobs/_track_states.html", _followed(jobs, spans))
 
 
@@ -145,14 +146,12 @@ def followed(shown: list[BulkWriteJob], pks: Iterable[int]) -> dict[str, Any]:
 
     `shown` are those whose states stand on the page, `pks` the keys of all that are counted.
     """
-    return _followed(shown, _spans(pks))
+    return _followed(shown, key_spans.of(pks))
 
 
-def _followed(shown: list[BulkWriteJob], spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    in_spans = Q(pk__in=[])
-    for first, last in spans:
-        in_spans |= Q(pk__range=(first, last))
-    unread = BulkWriteJob.objects.active().filter(in_spans, last_polled_at=None).order_by()
+def _followed(shown: list[BulkWriteJob], spans: key_spans.Spans) -> dict[str, Any]:
+    asked_for = key_spans.lookup(spans)
+    unread = BulkWriteJob.objects.active().filter(asked_for, last_polled_at=None).order_by()
     numbers = dict(unread.values_list("connection_id").annotate(Count("pk")))
     now = timezone.now()
     why_not = {
@@ -166,39 +165,14 @@ def _followed(shown: list[BulkWriteJob], spans: Sequence[tuple[int, int]]) -> di
     return {
         "followed": shown,
         "live_pks": live_pks,
-        "of": ".".join(f"{first}-{last}" for first, last in spans),
-        "is_one": sum(last - first + 1 for first, last in spans) == 1,
+        "of": key_spans.write(spans),
+        "is_one": key_spans.number_of_keys(spans) == 1,
         "is_live": bool(live_pks or asked_about),
         "unread": asked_about,
         "held_back": held_back,
         "why_not": list(why_not.values()),
         "seconds": SECONDS_WHILE_UNREAD if asked_about else SECONDS_WHILE_LIVE,
     }
-
-
-def _spans(pks: Iterable[int]) -> list[tuple[int, int]]:
-    """(first, last) of each unbroken row of keys, as jobs have that are registered together.
-
-    Of very many, those of the jobs that were registered last.
-    """
-    spans: list[tuple[int, int]] = []
-    for pk in sorted(pks):
-        if spans and spans[-1][1] == pk - 1:
-            spans[-1] = (spans[-1][0], pk)
-        else:
-            spans.append((pk, pk))
-    return spans[-MOST_SPANS:]
-
-
-def _read_spans(text: str) -> list[tuple[int, int]]:
-    spans = [span.split("-") for span in text[:4000].split(".")[:MOST_SPANS]]
-    return [
-        (int(span[0]), int(span[1])) for span in spans if len(span) == 2 and all(map(_is_key, span))
-    ]
-
-
-def _is_key(text: str) -> bool:
-    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def _report(entries: list[Entry]) -> dict[str, Any]:
