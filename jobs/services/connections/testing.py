@@ -113,12 +113,13 @@ def _works(connection: Connection, asked: Asked) -> TestResult:
             "Nothing is to be done about the connection.",
             is_doubtful=True,
         )
-    job = BulkWriteJob.objects.get(connection=connection, zoho_job_id=asked.job_id)
+    # It may have been removed meanwhile.
+    job = BulkWriteJob.objects.filter(connection=connection, zoho_job_id=asked.job_id).first()
     return TestResult(
         True,
         f"{works} {what} Zoho does not know this job.",
         f"{CHECK_PLACE} Zoho may also have forgotten the job, as it does some time after the end."
-        if job.has_ended
+        if job is not None and job.has_ended
         else CHECK_PLACE,
         is_doubtful=True,
     )

@@ -1,7 +1,7 @@
 import pytest
 import responses
 
-from jobs.tests.zoho.support import FixedTokens
+from jobs.tests.zoho.support import FixedTokens, MemoryStore
 from jobs.zoho.client import BulkWriteClient
 from jobs.zoho.regions import region_for
 
@@ -21,3 +21,8 @@ def tokens():
 def client(tokens):
     with BulkWriteClient(region=region_for("us"), tokens=tokens) as client:
         yield client
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()

@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-import responses
 
 from jobs.tests.zoho.support import FixedTokens
 from jobs.zoho import errors
@@ -20,12 +19,6 @@ NO_PERMISSION = {"code": "NO_PERMISSION", "message": "permission denied", "statu
 HTML = "text/html;charset=UTF-8"
 BINARY = "application/octet-stream"
 PLAIN = "text/plain"
-
-
-@pytest.fixture
-def zoho():
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
 
 
 def says(zoho, url, body, status=200, content_type="application/json"):
